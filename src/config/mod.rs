@@ -1,0 +1,3 @@
+//! Configuration: TOML, then the environment, then flags; parsed into real types at load.
+
+pub mod secret;

@@ -1,0 +1,347 @@
+//! What a change does to keys: impacts, and the report that holds them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ChangeId, ChangeKind, Email, Fate, ImpactId, Propagation, Record, Scope, Topic, id::content_id,
+};
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// For the record.
+    Info,
+    /// When there is time.
+    Low,
+    /// This week.
+    Medium,
+    /// Today.
+    High,
+    /// Now.
+    Critical,
+}
+
+impl Severity {
+    /// The severity's name in JSON, tables and metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Low => "low",
+            Self::Medium => "medium",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+impl std::fmt::Display for Severity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.label())
+    }
+}
+
+/// Where a key is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Environment {
+    /// Customers notice.
+    Production,
+    /// Colleagues notice.
+    NonProduction,
+    /// Nothing says.
+    Unknown,
+}
+
+impl Environment {
+    /// The environment's name in JSON and tables.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Production => "production",
+            Self::NonProduction => "non_production",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Whether an impact still holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It holds.
+    Open,
+    /// A strictly later change undid the one that caused it.
+    Superseded,
+    /// What we learnt later says that it never held.
+    Withdrawn,
+}
+
+/// Somebody who can be asked to act.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Contact {
+    /// How to reach them.
+    pub email: Email,
+    /// How to call them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Why it is them.
+    pub why: String,
+}
+
+/// Whose change it was.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    /// The address, else `system:account`.
+    pub id: String,
+    /// The address, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Email>,
+    /// The name, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// The key as it was when the change took effect: never its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AffectedKey {
+    /// The configured name of the provider.
+    pub provider: String,
+    /// The project's id.
+    pub project: String,
+    /// The project's name, where known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_name: Option<String>,
+    /// The provider's own id.
+    pub id: String,
+    /// What people call it.
+    pub label: String,
+    /// The credential class.
+    pub class: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Where it is used.
+    pub environment: Environment,
+    /// When it was made.
+    pub created_at: Option<Timestamp>,
+    /// When it stops by itself.
+    pub expires_at: Option<Timestamp>,
+    /// The newest request known; absent: none known.
+    pub last_used_at: Option<Timestamp>,
+    /// Requests in the 7 days before we looked; absent: use is not known.
+    pub requests_7d: Option<u64>,
+}
+
+/// What callers will see when the key has stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Symptom {
+    /// The HTTP status.
+    pub status: u16,
+    /// The provider's error code.
+    pub code: String,
+    /// The provider's message.
+    pub message: String,
+}
+
+/// A severity and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assessment {
+    /// How bad.
+    pub level: Severity,
+    /// Why, one sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// Who takes the key over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Successor {
+    /// Somebody.
+    Found(Contact),
+    /// Nobody.
+    None {
+        /// Why there is nobody.
+        none_because: String,
+    },
+}
+
+/// The catalogue rule that says so, and where it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Citation {
+    /// The rule's id in the catalogue.
+    pub rule: String,
+    /// What the cited page says, in our words.
+    pub says: String,
+    /// Where.
+    pub url: String,
+    /// The day somebody read it there (`YYYY-MM-DD`).
+    pub checked: String,
+}
+
+/// One thing we know and since when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// The fact.
+    pub fact: String,
+    /// When it was so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Timestamp>,
+}
+
+/// One key's fate because of one change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Impact {
+    /// Stable over revisions.
+    pub impact_id: ImpactId,
+    /// From 1; a reader drops what is not newer than what it has seen.
+    pub revision: u32,
+    /// The change that causes it.
+    pub change_id: ChangeId,
+    /// The digest of the report it belongs to.
+    pub report_digest: String,
+    /// Whether it still holds.
+    pub status: Status,
+    /// What happened.
+    pub change: ChangeKind,
+    /// Whose change it was.
+    pub person: Person,
+    /// Which key.
+    pub key: AffectedKey,
+    /// What becomes of the key when the change reaches the provider.
+    pub fate: Fate,
+    /// With `shrinks`: what it may no longer do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lost_scopes: Vec<String>,
+    /// How the change reaches the provider.
+    pub propagation: Propagation,
+    /// Until when the key certainly works; absent with a `manual` propagation: until somebody acts.
+    pub effective_at: Option<Timestamp>,
+    /// What the reader must know about the time before that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until_then: Option<String>,
+    /// How bad it is.
+    pub severity: Assessment,
+    /// When it must be dealt with.
+    pub act_by: Timestamp,
+    /// Who must act.
+    pub responsible: Option<Contact>,
+    /// What callers will see.
+    pub symptom: Option<Symptom>,
+    /// Who takes the key over.
+    pub successor: Successor,
+    /// What to do.
+    pub recommended_action: String,
+    /// Where the fate is documented.
+    pub rule: Citation,
+    /// What the fate rests on.
+    pub evidence: Vec<Evidence>,
+}
+
+/// What came of one change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeResult {
+    /// There are impacts.
+    Report,
+    /// The person is known and has no key within the scope.
+    NoKeys,
+    /// No inventory knows the person.
+    UnknownPerson,
+    /// The change takes nothing away.
+    NoEffect,
+}
+
+impl OutcomeResult {
+    /// The result's name in JSON, tables and metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Report => "report",
+            Self::NoKeys => "no_keys",
+            Self::UnknownPerson => "unknown_person",
+            Self::NoEffect => "no_effect",
+        }
+    }
+}
+
+/// The one outcome of one change: the report's header.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Of which change.
+    pub change_id: ChangeId,
+    /// From 1.
+    pub revision: u32,
+    /// What came of it.
+    pub result: OutcomeResult,
+    /// What happened.
+    pub change: ChangeKind,
+    /// How far it reaches.
+    pub scope: Scope,
+    /// When it takes effect.
+    pub effective_at: Timestamp,
+    /// Whose change it was.
+    pub person: Person,
+    /// How many open impacts have which fate.
+    pub fates: BTreeMap<Fate, u32>,
+    /// How many open impacts are how bad.
+    pub severities: BTreeMap<Severity, u32>,
+    /// SHA-256, in hex, over the report's impacts without their revisions.
+    pub digest: String,
+    /// Why it came to this, for a person to read.
+    pub reason: String,
+}
+
+/// All impacts of one change. A preview is a report of a change that has not happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The header.
+    pub outcome: Outcome,
+    /// Ordered by severity (worst first), then by provider, project and key.
+    pub impacts: Vec<Impact>,
+}
+
+impl Impact {
+    /// The CloudEvents type of an impact.
+    pub const TYPE: &str = "offkey.impact.v1";
+
+    /// The record that carries the impact, in the partition of its change.
+    #[must_use]
+    pub fn to_record(&self, partition_key: &str, recorded_at: Timestamp) -> Record {
+        let revision = self.revision.to_be_bytes();
+        let id = content_id(&[b"impact-revision", self.impact_id.0.as_bytes(), &revision]);
+        Record::json(Topic::Impacts, partition_key.to_owned(), self)
+            .id(id.to_string())
+            .kind(Self::TYPE)
+            .source("/correlation".to_owned())
+            .subject(self.impact_id.to_string())
+            .time(recorded_at)
+            .recorded_at(recorded_at)
+            .correlation(self.change_id)
+    }
+}
+
+impl Outcome {
+    /// The CloudEvents type of an outcome.
+    pub const TYPE: &str = "offkey.outcome.v1";
+
+    /// The record that carries the outcome, in the partition of its change.
+    #[must_use]
+    pub fn to_record(&self, partition_key: &str, recorded_at: Timestamp) -> Record {
+        let revision = self.revision.to_be_bytes();
+        let id = content_id(&[b"outcome-revision", self.change_id.0.as_bytes(), &revision]);
+        Record::json(Topic::Outcomes, partition_key.to_owned(), self)
+            .id(id.to_string())
+            .kind(Self::TYPE)
+            .source("/correlation".to_owned())
+            .subject(self.change_id.to_string())
+            .time(recorded_at)
+            .recorded_at(recorded_at)
+            .correlation(self.change_id)
+    }
+}

@@ -1,0 +1,19 @@
+//! The words of Offkey as parsed types. No IO, no clock.
+
+pub mod change;
+pub mod fate;
+pub mod id;
+pub mod impact;
+pub mod inventory;
+pub mod person;
+pub mod record;
+pub mod scope;
+
+pub use change::{ChangeKind, MembershipChange, RoleChange};
+pub use fate::{Fate, Propagation};
+pub use id::{ChangeId, ImpactId};
+pub use impact::{Impact, Outcome, OutcomeResult, Report, Severity, Status};
+pub use inventory::{Account, Key, KeyInterval, KeyUse, Member, MemberInterval, Project};
+pub use person::{Email, PersonRef};
+pub use record::{Record, Topic};
+pub use scope::Scope;
