@@ -3,6 +3,8 @@
 //! Nothing outside this folder knows which engine runs. A log is ordered within a partition and
 //! durable: what [`Log::append`] and [`Member::commit`] have answered survives a power cut.
 
+pub mod embedded;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;

@@ -1,0 +1,147 @@
+//! What keeps the file in order, off the commit path: checkpoints, retention, compaction.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc, thread, time::Duration};
+
+use rusqlite::Connection;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{
+    compaction::compact,
+    connection::{classify, open_reader, open_writer},
+    writer::Job,
+};
+use crate::{clock::Clock, domain::Topic, log::LogError};
+
+/// How often the write-ahead log is brought into the file.
+const TICK: Duration = Duration::from_millis(200);
+/// Retention and compaction come every so many ticks.
+const TICKS_OF_CLEANING: u32 = 300;
+/// Beyond so many pages (64 MiB) the writer waits until the write-ahead log starts anew.
+const MOST_WAL_PAGES: i64 = 16_384;
+/// How many rows are deleted between two commits.
+const ROWS_A_STEP: i64 = 500;
+
+/// How long the records of a topic are kept; what is compacted is kept for good.
+#[derive(Debug, Clone)]
+pub struct Retention(pub BTreeMap<Topic, Duration>);
+
+impl Default for Retention {
+    fn default() -> Self {
+        let days = |days: u64| Duration::from_secs(days * 86_400);
+        Self(BTreeMap::from([
+            (Topic::Membership, days(400)),
+            (Topic::Lookups, days(7)),
+            (Topic::Outcomes, days(400)),
+            (Topic::Impacts, days(400)),
+            (Topic::Quarantine, days(14)),
+            (Topic::Deliveries, days(30)),
+            (Topic::DeadLetters, days(90)),
+        ]))
+    }
+}
+
+pub(super) struct Maintenance {
+    checkpoints: Connection,
+    reader: Connection,
+    jobs: mpsc::WeakSender<Job>,
+    clock: Arc<dyn Clock>,
+    retention: Retention,
+}
+
+impl Maintenance {
+    pub(super) fn new(
+        file: &Path,
+        jobs: mpsc::WeakSender<Job>,
+        clock: Arc<dyn Clock>,
+        retention: Retention,
+    ) -> Result<Self, LogError> {
+        let (checkpoints, reader) = (open_writer(file)?, open_reader(file)?);
+        Ok(Self {
+            checkpoints,
+            reader,
+            jobs,
+            clock,
+            retention,
+        })
+    }
+
+    /// Works until the log is dropped.
+    pub(super) fn run(self) {
+        let mut tick: u32 = 0;
+        while let Some(jobs) = self.jobs.upgrade() {
+            let done = self.tick(&jobs, tick.is_multiple_of(TICKS_OF_CLEANING));
+            if let Err(error) = done {
+                tracing::warn!(%error, "the log could not be put in order; trying again");
+            }
+            drop(jobs);
+            tick = tick.wrapping_add(1);
+            thread::sleep(TICK);
+        }
+    }
+
+    fn tick(&self, jobs: &mpsc::Sender<Job>, cleaning: bool) -> Result<(), LogError> {
+        // A full queue is being worked on, and needs no probe to find out whether it can be.
+        drop(jobs.try_send(Job::Probe));
+        if self.checkpoint()? > MOST_WAL_PAGES {
+            perform(jobs, |db| {
+                db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
+                    .map_err(|error| classify(&error))
+            })?;
+        }
+        if cleaning {
+            for (topic, keep) in &self.retention.0 {
+                self.expire(jobs, *topic, *keep)?;
+            }
+            for topic in Topic::ALL.into_iter().filter(|topic| topic.is_compacted()) {
+                compact(&self.reader, jobs, topic)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings what it can into the file without hindering anybody; returns the pages of the
+    /// write-ahead log.
+    fn checkpoint(&self) -> Result<i64, LogError> {
+        self.checkpoints
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
+            .map_err(|error| classify(&error))
+    }
+
+    fn expire(
+        &self,
+        jobs: &mpsc::Sender<Job>,
+        topic: Topic,
+        keep: Duration,
+    ) -> Result<(), LogError> {
+        let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
+        let before = self.clock.now().as_microsecond().saturating_sub(keep);
+        loop {
+            let deleted = perform(jobs, move |db| {
+                // The newest row stays: the next one names it as its predecessor.
+                db.execute(
+                    "DELETE FROM batches WHERE at < ?2 AND base IN (
+                        SELECT base FROM batches WHERE topic = ?1
+                        AND base < (SELECT max(base) FROM batches WHERE topic = ?1)
+                        ORDER BY base LIMIT ?3)",
+                    (topic.name(), before, ROWS_A_STEP),
+                )
+                .map_err(|error| classify(&error))
+            })?;
+            if i64::try_from(deleted).unwrap_or(0) < ROWS_A_STEP {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Has the writer do `work` between two commits, and waits for it.
+pub(super) fn perform<T: Send + 'static>(
+    jobs: &mpsc::Sender<Job>,
+    work: impl FnOnce(&mut Connection) -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    let (done, answer) = oneshot::channel();
+    let job = Job::Maintain(Box::new(move |db| drop(done.send(work(db)))));
+    jobs.blocking_send(job)
+        .map_err(|_closed| LogError::Closed)?;
+    answer.blocking_recv().map_err(|_closed| LogError::Closed)?
+}

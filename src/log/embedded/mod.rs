@@ -1,0 +1,201 @@
+//! The embedded log: a SQLite file in one folder, one process that serves it.
+//!
+//! Other processes on the same machine may read it and append to it (the command line does);
+//! SQLite's locks keep them apart.
+
+mod batch;
+mod compaction;
+mod connection;
+mod maintenance;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+};
+
+use arc_swap::ArcSwap;
+use async_trait::async_trait;
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use maintenance::Retention;
+
+use self::{
+    connection::{check_tail, cursor, open_reader, open_writer, query},
+    maintenance::Maintenance,
+    reader::{EmbeddedFollower, EmbeddedMember, Reader, whole},
+    writer::{Job, MOST_RECORD_BYTES, Writer},
+};
+use super::{Follower, Health, Log, LogError, Member, Position};
+use crate::{
+    clock::Clock,
+    domain::{Record, Topic},
+};
+
+/// How many requests may wait for a commit before those behind them wait to wait.
+const WAITING_ROOM: usize = 1024;
+
+/// A log in a folder.
+pub struct EmbeddedLog {
+    file: PathBuf,
+    identity: String,
+    jobs: mpsc::Sender<Job>,
+    health: Arc<ArcSwap<Health>>,
+    head: watch::Receiver<u64>,
+    /// Held by the one process that serves the folder.
+    _lock: Option<fs::File>,
+}
+
+impl EmbeddedLog {
+    /// Opens the log in `folder` as the one process that serves it, creating both when absent,
+    /// and keeps it in order from then on.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when another process serves the folder, and what opening meets.
+    pub fn serve(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        retention: Retention,
+    ) -> Result<Self, LogError> {
+        let failed =
+            |error: std::io::Error| LogError::Failed(format!("{}: {error}", folder.display()));
+        fs::create_dir_all(folder).map_err(failed)?;
+        let lock = fs::File::create(folder.join("lock")).map_err(failed)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => {
+                return Err(LogError::Unavailable(format!(
+                    "another process serves {}; stop it or choose another log.path",
+                    folder.display()
+                )));
+            }
+            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        let log = Self::open(folder, clock.clone(), Some(lock))?;
+        let care = Maintenance::new(&log.file, log.jobs.downgrade(), clock, retention)?;
+        spawn("offkey-log-care", move || care.run())?;
+        Ok(log)
+    }
+
+    /// Opens the log in `folder` beside the process that serves it.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when there is no log, and what opening meets.
+    pub fn attach(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        if !Self::file_in(folder).exists() {
+            return Err(LogError::Unavailable(format!(
+                "there is no log in {}; start `offkey serve` first, or name the folder it uses",
+                folder.display()
+            )));
+        }
+        Self::open(folder, clock, None)
+    }
+
+    fn open(
+        folder: &Path,
+        clock: Arc<dyn Clock>,
+        lock: Option<fs::File>,
+    ) -> Result<Self, LogError> {
+        let file = Self::file_in(folder);
+        // The first connection creates the file, so that readers find one.
+        drop(open_writer(&file)?);
+        let db = open_reader(&file)?;
+        check_tail(&db)?;
+        let identity: String = query(&db, "SELECT identity FROM head")?;
+        let next: i64 = query(&db, "SELECT next FROM head")?;
+        let (jobs, waiting) = mpsc::channel(WAITING_ROOM);
+        let (announce, head) = watch::channel(next.cast_unsigned());
+        let health = Arc::new(ArcSwap::from_pointee(Health::Writable));
+        let writer = Writer::open(&file, waiting, clock, health.clone(), announce)?;
+        spawn("offkey-log", move || writer.run())?;
+        Ok(Self {
+            file,
+            identity,
+            jobs,
+            health,
+            head,
+            _lock: lock,
+        })
+    }
+
+    fn file_in(folder: &Path) -> PathBuf {
+        folder.join("log.db")
+    }
+
+    fn reader(&self, topics: &[Topic], next: i64) -> Result<Reader, LogError> {
+        Reader::new(open_reader(&self.file)?, topics, next, self.head.clone())
+    }
+}
+
+#[async_trait]
+impl Log for EmbeddedLog {
+    async fn append(&self, records: Vec<Record>) -> Result<(), LogError> {
+        submit(&self.jobs, records, None).await
+    }
+
+    fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Member>, LogError> {
+        let next = cursor(&open_reader(&self.file)?, group)?;
+        Ok(Box::new(EmbeddedMember {
+            reader: self.reader(topics, next)?,
+            group: group.to_owned(),
+            jobs: self.jobs.clone(),
+        }))
+    }
+
+    fn follow(&self, topics: &[Topic], from: &Position) -> Result<Box<dyn Follower>, LogError> {
+        let next = from.next_in(super::Partition::WHOLE).cast_signed();
+        Ok(Box::new(EmbeddedFollower(self.reader(topics, next)?)))
+    }
+
+    fn end(&self) -> Result<Position, LogError> {
+        Ok(whole(query(
+            &open_reader(&self.file)?,
+            "SELECT next FROM head",
+        )?))
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
+    fn health(&self) -> Health {
+        Health::clone(&self.health.load())
+    }
+}
+
+async fn submit(
+    jobs: &mpsc::Sender<Job>,
+    records: Vec<Record>,
+    cursor: Option<(String, i64)>,
+) -> Result<(), LogError> {
+    if let Some(record) = records
+        .iter()
+        .find(|record| record.data.len() > MOST_RECORD_BYTES)
+    {
+        return Err(LogError::TooLarge {
+            size: record.data.len(),
+            most: MOST_RECORD_BYTES,
+        });
+    }
+    let (done, answer) = oneshot::channel();
+    let job = Job::Append {
+        records,
+        cursor,
+        done,
+    };
+    jobs.send(job).await.map_err(|_closed| LogError::Closed)?;
+    answer.await.map_err(|_closed| LogError::Closed)?
+}
+
+fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), LogError> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| LogError::Failed(format!("the thread {name} cannot start: {error}")))
+}

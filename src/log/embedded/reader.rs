@@ -1,0 +1,177 @@
+//! Reading: followers with a position of their own, and members of a group.
+
+use std::{collections::VecDeque, time::Duration};
+
+use async_trait::async_trait;
+use rusqlite::{Connection, OptionalExtension};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    batch::{COLUMNS, StoredBatch},
+    connection::{classify, cursor, query},
+    writer::Job,
+};
+use crate::{
+    domain::{Record, Topic},
+    log::{Batch, Entry, Follower, LogError, Member, Partition, Position},
+};
+
+/// How often to look for what another process has appended.
+const GLANCE: Duration = Duration::from_millis(250);
+/// The most rows fetched at once.
+const MOST_ROWS: usize = 64;
+
+/// Reads the records of some topics in order of their offsets.
+pub(super) struct Reader {
+    db: Connection,
+    /// The names of the topics as an SQL list; they are ours, not anybody's input.
+    topics: String,
+    /// The offset from which rows were not fetched yet.
+    fetched: i64,
+    /// Records before this offset were given out.
+    next: i64,
+    /// Fetched and not given out.
+    waiting: VecDeque<Entry>,
+    head: watch::Receiver<u64>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        db: Connection,
+        topics: &[Topic],
+        next: i64,
+        head: watch::Receiver<u64>,
+    ) -> Result<Self, LogError> {
+        let names: Vec<_> = topics.iter().map(|topic| format!("'{topic}'")).collect();
+        let mut reader = Self {
+            db,
+            topics: names.join(", "),
+            fetched: next,
+            next,
+            waiting: VecDeque::new(),
+            head,
+        };
+        reader.seek(next)?;
+        Ok(reader)
+    }
+
+    /// Goes to `next`, which may lie within a row.
+    fn seek(&mut self, next: i64) -> Result<(), LogError> {
+        self.waiting.clear();
+        self.next = next;
+        self.fetched = self
+            .db
+            .query_row(
+                "SELECT base, span FROM batches WHERE base <= ?1 ORDER BY base DESC LIMIT 1",
+                [next],
+                |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)),
+            )
+            .optional()
+            .map_err(|error| classify(&error))?
+            .filter(|(base, span)| base + span > next)
+            .map_or(next, |(base, _)| base);
+        Ok(())
+    }
+
+    async fn next(&mut self, most: usize) -> Result<Batch, LogError> {
+        loop {
+            // Marked before looking, so that what is appended meanwhile wakes us.
+            self.head.borrow_and_update();
+            if let Some(batch) = self.take(most)? {
+                return Ok(batch);
+            }
+            // A wake-up and the end of the wait are alike: there may be something now.
+            if let Ok(Err(_closed)) = tokio::time::timeout(GLANCE, self.head.changed()).await {
+                return Err(LogError::Closed);
+            }
+        }
+    }
+
+    /// What is there; nothing when the position does not move either.
+    fn take(&mut self, most: usize) -> Result<Option<Batch>, LogError> {
+        let head: i64 = query(&self.db, "SELECT next FROM head")?;
+        while self.waiting.len() < most && self.fetched < head {
+            self.fetch(head)?;
+        }
+        let count = most.min(self.waiting.len());
+        let entries: Vec<Entry> = self.waiting.drain(..count).collect();
+        let through = match (self.waiting.front(), entries.last()) {
+            (None, _) => self.fetched.max(self.next),
+            (Some(_), Some(last)) => last.offset.cast_signed() + 1,
+            (Some(_), None) => self.next,
+        };
+        if through == self.next && entries.is_empty() {
+            return Ok(None);
+        }
+        self.next = through;
+        Ok(Some(Batch {
+            entries,
+            through: whole(through),
+        }))
+    }
+
+    /// Fetches some rows before `head`; moves `fetched` in any case.
+    fn fetch(&mut self, head: i64) -> Result<(), LogError> {
+        let sql = format!(
+            "SELECT {COLUMNS} FROM batches
+             WHERE base >= ?1 AND base < ?2 AND topic IN ({}) ORDER BY base LIMIT {MOST_ROWS}",
+            self.topics
+        );
+        let failed = |error: rusqlite::Error| classify(&error);
+        let mut statement = self.db.prepare_cached(&sql).map_err(failed)?;
+        let rows = statement
+            .query_map([self.fetched, head], StoredBatch::from_row)
+            .map_err(failed)?;
+        let mut count = 0;
+        for row in rows {
+            let batch = row.map_err(failed)?;
+            let entries = batch.open()?;
+            let next = self.next.cast_unsigned();
+            self.waiting
+                .extend(entries.into_iter().filter(|entry| entry.offset >= next));
+            self.fetched = batch.end();
+            count += 1;
+        }
+        if count < MOST_ROWS {
+            self.fetched = head;
+        }
+        Ok(())
+    }
+}
+
+/// A position in the one partition.
+pub(super) fn whole(next: i64) -> Position {
+    Position::from(vec![(Partition::WHOLE, next.cast_unsigned())])
+}
+
+pub(super) struct EmbeddedFollower(pub(super) Reader);
+
+#[async_trait]
+impl Follower for EmbeddedFollower {
+    async fn next(&mut self, most: usize) -> Result<Batch, LogError> {
+        self.0.next(most).await
+    }
+}
+
+pub(super) struct EmbeddedMember {
+    pub(super) reader: Reader,
+    pub(super) group: String,
+    pub(super) jobs: mpsc::Sender<Job>,
+}
+
+#[async_trait]
+impl Member for EmbeddedMember {
+    async fn next(&mut self, most: usize) -> Result<Batch, LogError> {
+        self.reader.next(most).await
+    }
+
+    async fn commit(&mut self, through: &Position, outputs: Vec<Record>) -> Result<(), LogError> {
+        let next = through.next_in(Partition::WHOLE).cast_signed();
+        let result = super::submit(&self.jobs, outputs, Some((self.group.clone(), next))).await;
+        if result.is_err() {
+            let committed = cursor(&self.reader.db, &self.group)?;
+            self.reader.seek(committed)?;
+        }
+        result
+    }
+}

@@ -1,0 +1,238 @@
+use std::sync::Arc;
+
+use super::{EmbeddedLog, Retention};
+use crate::{
+    clock::{ManualClock, SystemClock},
+    domain::{Record, Topic},
+    log::{Log, LogError, Position},
+};
+
+fn record(topic: Topic, key: &str, data: &str) -> Record {
+    Record::json(topic, key.to_owned(), &data)
+        .id(format!("{key}-{data}"))
+        .kind("test")
+}
+
+fn serve(folder: &tempfile::TempDir) -> EmbeddedLog {
+    EmbeddedLog::serve(folder.path(), Arc::new(SystemClock), Retention::default()).unwrap()
+}
+
+/// Everything in `topic`, until the end of the log.
+async fn all(log: &EmbeddedLog, topic: Topic, most: usize) -> Vec<Record> {
+    let end = log.end().unwrap();
+    let mut follower = log.follow(&[topic], &Position::default()).unwrap();
+    let mut found = Vec::new();
+    let mut position = Position::default();
+    while !position.has_reached(&end) {
+        let batch = follower.next(most).await.unwrap();
+        position = batch.through;
+        found.extend(batch.entries.into_iter().map(|entry| entry.record));
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_was_appended_is_there_in_order_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let sent: Vec<_> = (0..10)
+        .map(|n| record(Topic::Membership, "k", &n.to_string()))
+        .collect();
+    let log = serve(&folder);
+    for pair in sent.chunks(2) {
+        log.append(pair.to_vec()).await.unwrap();
+        log.append(vec![record(Topic::Impacts, "other", "x")])
+            .await
+            .unwrap();
+    }
+    drop(log);
+    for most in [1, 3, 100] {
+        let log = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
+        assert_eq!(all(&log, Topic::Membership, most).await, sent);
+    }
+}
+
+#[tokio::test]
+async fn a_follower_can_start_within_a_commit() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(&folder);
+    let sent: Vec<_> = (0..5)
+        .map(|n| record(Topic::Impacts, "k", &n.to_string()))
+        .collect();
+    log.append(sent.clone()).await.unwrap();
+    let first = log
+        .follow(&[Topic::Impacts], &Position::default())
+        .unwrap()
+        .next(2)
+        .await
+        .unwrap();
+    let rest = log
+        .follow(&[Topic::Impacts], &first.through)
+        .unwrap()
+        .next(9)
+        .await
+        .unwrap();
+    let rest: Vec<_> = rest.entries.into_iter().map(|entry| entry.record).collect();
+    assert_eq!(rest, sent[2..]);
+}
+
+#[tokio::test]
+async fn a_group_goes_on_behind_what_it_committed_and_its_outputs_are_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(&folder);
+    let inputs: Vec<_> = (0..4)
+        .map(|n| record(Topic::Membership, "k", &n.to_string()))
+        .collect();
+    log.append(inputs.clone()).await.unwrap();
+    {
+        let mut member = log.join("g", &[Topic::Membership]).unwrap();
+        let batch = member.next(3).await.unwrap();
+        member
+            .commit(&batch.through, vec![record(Topic::Outcomes, "k", "done")])
+            .await
+            .unwrap();
+        member.next(1).await.unwrap();
+    }
+    drop(log);
+    let log = serve_when_free(&folder);
+    let again = log
+        .join("g", &[Topic::Membership])
+        .unwrap()
+        .next(9)
+        .await
+        .unwrap();
+    assert_eq!(again.entries.len(), 1);
+    assert_eq!(again.entries[0].record, inputs[3]);
+    assert_eq!(all(&log, Topic::Outcomes, 9).await.len(), 1);
+}
+
+/// The writer thread lets go of the folder a moment after the log is dropped.
+fn serve_when_free(folder: &tempfile::TempDir) -> EmbeddedLog {
+    loop {
+        match EmbeddedLog::serve(folder.path(), Arc::new(SystemClock), Retention::default()) {
+            Ok(log) => return log,
+            Err(LogError::Unavailable(_)) => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_processes_append_to_one_folder_without_losing_a_record() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = serve(&folder);
+    let beside = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
+    for n in 0..20 {
+        let one = record(Topic::Membership, "a", &n.to_string());
+        let other = record(Topic::Membership, "b", &n.to_string());
+        let (left, right) = tokio::join!(serving.append(vec![one]), beside.append(vec![other]));
+        left.unwrap();
+        right.unwrap();
+    }
+    assert_eq!(all(&serving, Topic::Membership, 7).await.len(), 40);
+}
+
+#[test]
+fn a_second_process_may_not_serve_the_same_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let _first = serve(&folder);
+    let second = EmbeddedLog::serve(folder.path(), Arc::new(SystemClock), Retention::default());
+    assert!(matches!(second, Err(LogError::Unavailable(_))));
+}
+
+#[tokio::test]
+async fn a_record_too_large_is_refused_and_the_next_one_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(&folder);
+    let large = record(Topic::Impacts, "k", &"x".repeat(5 << 20));
+    assert!(matches!(
+        log.append(vec![large]).await,
+        Err(LogError::TooLarge { .. })
+    ));
+    log.append(vec![record(Topic::Impacts, "k", "small")])
+        .await
+        .unwrap();
+    assert_eq!(all(&log, Topic::Impacts, 9).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_damaged_row_is_refused_and_never_skipped() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(&folder);
+    for n in 0..3 {
+        log.append(vec![record(Topic::Impacts, "k", &n.to_string())])
+            .await
+            .unwrap();
+    }
+    let db = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
+    db.execute(
+        "UPDATE batches SET body = zeroblob(length(body)) WHERE base = 1",
+        [],
+    )
+    .unwrap();
+    let mut follower = log.follow(&[Topic::Impacts], &Position::default()).unwrap();
+    assert!(matches!(follower.next(9).await, Err(LogError::Corrupt(_))));
+    db.execute("DELETE FROM batches WHERE base = 1", [])
+        .unwrap();
+    let opened = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock));
+    assert!(matches!(opened, Err(LogError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn compaction_keeps_the_newest_record_of_every_key_at_its_offset() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(&folder);
+    for round in 0..3 {
+        for part in 0..4 {
+            let records = (0..1500)
+                .map(|n| record(Topic::Inventory, &format!("{part}-{n}"), &round.to_string()))
+                .collect();
+            log.append(records).await.unwrap();
+        }
+    }
+    let before = log.end().unwrap();
+    let reader = super::open_reader(&log.file).unwrap();
+    let jobs = log.jobs.clone();
+    tokio::task::spawn_blocking(move || {
+        super::compaction::compact(&reader, &jobs, Topic::Inventory)
+    })
+    .await
+    .unwrap()
+    .unwrap();
+    let left = all(&log, Topic::Inventory, 1000).await;
+    assert_eq!(left.len(), 6000);
+    assert!(left.iter().all(|record| record.data.as_ref() == b"\"2\""));
+    assert_eq!(log.end().unwrap(), before);
+    EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_older_than_its_topic_keeps_goes_and_the_rest_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = ManualClock::at("2030-01-01T00:00:00Z".parse().unwrap());
+    let log =
+        EmbeddedLog::serve(folder.path(), Arc::new(clock.clone()), Retention::default()).unwrap();
+    for topic in [Topic::Lookups, Topic::Lookups, Topic::Membership] {
+        log.append(vec![record(topic, "k", "old")]).await.unwrap();
+    }
+    clock.set("2030-01-09T00:00:00Z".parse().unwrap());
+    log.append(vec![record(Topic::Lookups, "k", "new")])
+        .await
+        .unwrap();
+    drop(log);
+    let log = loop {
+        let retention = Retention::default();
+        match EmbeddedLog::serve(folder.path(), Arc::new(clock.clone()), retention) {
+            Ok(log) => break log,
+            Err(_) => std::thread::yield_now(),
+        }
+    };
+    // Cleaning starts with the service; wait for its effect.
+    while all(&log, Topic::Lookups, 9).await.len() > 1 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        all(&log, Topic::Lookups, 9).await[0].data.as_ref(),
+        b"\"new\""
+    );
+    assert_eq!(all(&log, Topic::Membership, 9).await.len(), 1);
+}
