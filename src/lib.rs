@@ -1,7 +1,9 @@
 #![doc = include_str!("../ARCHITECTURE.md")]
 
+pub mod catalogue;
 pub mod clock;
 pub mod config;
+pub mod correlation;
 pub mod domain;
 pub mod inventory;
 pub mod log;

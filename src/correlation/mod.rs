@@ -1,0 +1,21 @@
+//! Correlation: what a change does to every key of a person. A pure function over history.
+//!
+//! No IO, no clock, no async. The live path and the preview call the same function, and the same
+//! inputs give the same digest.
+
+mod compose;
+mod correlate;
+mod digest;
+pub mod identity;
+mod judge;
+pub mod ownership;
+pub mod policy;
+mod revise;
+mod successor;
+#[cfg(test)]
+mod tests;
+
+pub use correlate::{Inputs, correlate};
+pub use ownership::PersonHistory;
+pub use policy::Policy;
+pub use revise::{Published, revise};

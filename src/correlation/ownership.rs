@@ -1,0 +1,117 @@
+//! Ownership is history: what was whose as of a change.
+
+use jiff::Timestamp;
+
+use crate::domain::{Key, KeyInterval, Member, MemberInterval, MembershipChange, Project};
+
+/// Everything known that touches one person, in no particular order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct PersonHistory {
+    /// The person's one name, see [`super::identity::person_of`].
+    pub person: String,
+    /// What to call them, where anybody says.
+    pub name: Option<String>,
+    /// Every known change of the person.
+    pub changes: Vec<MembershipChange>,
+    /// The person's accounts at providers, as `(provider, account id)`.
+    pub accounts: Vec<(String, String)>,
+    /// Every key that one of these accounts ever had.
+    pub keys: Vec<Key>,
+    /// The projects these keys are in.
+    pub projects: Vec<Project>,
+    /// All members of these projects, the person included.
+    pub members: Vec<Member>,
+}
+
+impl PersonHistory {
+    /// Whether the account is the person's.
+    #[must_use]
+    pub fn has_account(&self, provider: &str, account: &str) -> bool {
+        self.accounts
+            .iter()
+            .any(|(system, id)| system == provider && id == account)
+    }
+
+    /// The project of a key.
+    #[must_use]
+    pub fn project_of(&self, key: &Key) -> Option<&Project> {
+        self.projects
+            .iter()
+            .find(|project| project.provider == key.provider && project.id == key.project)
+    }
+}
+
+/// The time in which a change can have happened, both ends included.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// The last moment at which it had not happened, or the effective time.
+    pub from: Timestamp,
+    /// The effective time.
+    pub to: Timestamp,
+}
+
+impl Moment {
+    /// When `change` happened.
+    #[must_use]
+    pub fn of(change: &MembershipChange) -> Self {
+        let from = change
+            .not_before
+            .unwrap_or(change.effective_at)
+            .min(change.effective_at);
+        Self {
+            from,
+            to: change.effective_at,
+        }
+    }
+
+    /// Whether `[valid_from, valid_to)` holds at some time of this moment.
+    ///
+    /// `valid_to` is the first moment at which something is known to be gone, so what vanished
+    /// together with its owner still counts.
+    fn touches(self, valid_from: Option<Timestamp>, valid_to: Option<Timestamp>) -> bool {
+        valid_from.is_none_or(|from| from <= self.to) && valid_to.is_none_or(|to| to > self.from)
+    }
+}
+
+/// What the person's account held of `key` at `moment`: the newest interval that touches it.
+#[must_use]
+pub fn held<'a>(history: &PersonHistory, key: &'a Key, moment: Moment) -> Option<&'a KeyInterval> {
+    key.history.iter().rev().find(|interval| {
+        moment.touches(interval.valid_from, interval.valid_to)
+            && history.has_account(&key.provider, &interval.creator.id)
+    })
+}
+
+/// What `member` was at `moment`.
+#[must_use]
+pub fn membership(member: &Member, moment: Moment) -> Option<&MemberInterval> {
+    member
+        .history
+        .iter()
+        .rev()
+        .find(|interval| moment.touches(interval.valid_from, interval.valid_to))
+}
+
+/// The change that, strictly later, undid `change`: the earliest such one.
+#[must_use]
+pub fn undone_by<'a>(
+    history: &'a PersonHistory,
+    change: &MembershipChange,
+) -> Option<&'a MembershipChange> {
+    let order = |change: &MembershipChange| (change.effective_at, change.published_at);
+    // A cancellation speaks before the leave takes effect, so its own order is its publication.
+    let comes_later = |other: &MembershipChange| {
+        order(other) > order(change)
+            || (other.change == crate::domain::ChangeKind::LeaveCancelled
+                && other.published_at > change.published_at)
+    };
+    history
+        .changes
+        .iter()
+        .filter(|other| {
+            other.change.undoes(change.change)
+                && other.scope.includes(&change.scope)
+                && comes_later(other)
+        })
+        .min_by_key(|other| (order(other), other.id))
+}

@@ -1,0 +1,54 @@
+//! Who takes a key over.
+
+use super::{
+    ownership::{Moment, PersonHistory, membership},
+    policy::ProviderFacts,
+};
+use crate::{
+    catalogue::Catalogue,
+    domain::{
+        Key,
+        impact::{Contact, Successor},
+    },
+};
+
+/// The colleague with the highest role in the key's project who can be reached.
+pub(super) fn successor(
+    history: &PersonHistory,
+    key: &Key,
+    moment: Moment,
+    facts: &ProviderFacts,
+    catalogue: &Catalogue,
+) -> Successor {
+    let colleagues = history.members.iter().filter(|member| {
+        member.provider == key.provider
+            && member.project == key.project
+            && !history.has_account(&member.provider, &member.account.id)
+    });
+    let best = colleagues
+        .filter_map(|member| {
+            let interval = membership(member, moment)?;
+            let email = member.account.email.clone()?;
+            let (rank, role) = interval
+                .roles
+                .iter()
+                .filter_map(|role| Some((catalogue.rank(&facts.kind, role)?, role)))
+                .min()?;
+            Some((rank, email, role, member.account.name.clone()))
+        })
+        .min();
+    match best {
+        Some((rank, email, role, name)) if rank <= 1 => Successor::Found(Contact {
+            email,
+            name,
+            why: format!("{role} of the project"),
+        }),
+        Some(_) => Successor::None {
+            none_because: "the others in the project are members without keys:write for all"
+                .to_owned(),
+        },
+        None => Successor::None {
+            none_because: "nobody else is known in the project".to_owned(),
+        },
+    }
+}
