@@ -152,17 +152,9 @@ fn lost(
     catalogue: &Catalogue,
 ) -> Option<Vec<String>> {
     let role = change.role.as_ref()?;
-    let (from, to) = (role.from.as_deref()?, role.to.as_deref()?);
     let kind = facts.kind.as_str();
-    catalogue.rank(kind, from)?;
-    catalogue.rank(kind, to)?;
-    let set = |scope| {
-        catalogue
-            .expand(kind, scope)
-            .into_iter()
-            .collect::<BTreeSet<_>>()
-    };
-    let (before, after) = (set(from), set(to));
+    let before = scopes_of(role.from.as_deref()?, kind, catalogue)?;
+    let after = scopes_of(role.to.as_deref()?, kind, catalogue)?;
     let own: BTreeSet<&str> = interval
         .scopes
         .iter()
@@ -173,4 +165,21 @@ fn lost(
         .into_iter()
         .filter(|&scope| before.contains(scope) && !after.contains(scope));
     Some(lost.map(str::to_owned).collect())
+}
+
+/// What `roles`, one or several between commas, may do; nothing when none of them is known.
+fn scopes_of<'a>(
+    roles: &'a str,
+    kind: &str,
+    catalogue: &'a Catalogue,
+) -> Option<BTreeSet<&'a str>> {
+    let known = roles
+        .split(',')
+        .any(|role| catalogue.rank(kind, role).is_some());
+    known.then(|| {
+        roles
+            .split(',')
+            .flat_map(|role| catalogue.expand(kind, role))
+            .collect()
+    })
 }

@@ -1,5 +1,7 @@
 //! Inventory: what providers have, read by polling, and what changed since.
 
+pub mod diff;
+pub mod poll;
 pub mod providers;
 
 use async_trait::async_trait;

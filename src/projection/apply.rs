@@ -1,0 +1,385 @@
+//! Takes records in: each topic into its tables, in any order of topics.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{Lens, ProjectionError};
+use crate::{
+    correlation::identity::person_of,
+    domain::{
+        Account, Email, Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
+        inventory::SnapshotSummary,
+    },
+};
+
+type Done = Result<(), ProjectionError>;
+
+/// Applies `records` in their order.
+pub(super) fn apply<'a>(
+    db: &Transaction<'_>,
+    records: impl Iterator<Item = &'a Record>,
+    lens: Lens<'_>,
+) -> Done {
+    let mut touched = BTreeSet::new();
+    for record in records {
+        match apply_one(db, record, lens, &mut touched) {
+            // One record that nobody can read must not stop those behind it.
+            Err(ProjectionError::Record(error)) => reject(db, record, &error.to_string())?,
+            other => other?,
+        }
+    }
+    for person in touched {
+        db.prepare_cached("INSERT OR IGNORE INTO stale SELECT id FROM changes WHERE person = ?1")?
+            .execute([person])?;
+    }
+    Ok(())
+}
+
+fn apply_one(
+    db: &Transaction<'_>,
+    record: &Record,
+    lens: Lens<'_>,
+    touched: &mut BTreeSet<String>,
+) -> Done {
+    match record.topic {
+        Topic::Membership => change(db, record, lens, touched),
+        Topic::Inventory => inventory(db, record, lens, touched),
+        Topic::Outcomes => outcome(db, record),
+        Topic::Impacts => impact(db, record),
+        Topic::Quarantine => quarantine(db, record),
+        Topic::Deliveries => delivery(db, record),
+        Topic::DeadLetters => dead_letter(db, record),
+        // Nothing that is asked here is answered from these.
+        Topic::Lookups | Topic::Curation => Ok(()),
+    }
+}
+
+/// Keeps a record until its quarantine is in the log.
+fn reject(db: &Transaction<'_>, record: &Record, why: &str) -> Done {
+    tracing::warn!(record.id, %why, "a record cannot be used and goes to quarantine");
+    let id = crate::domain::id::content_id(&[record.id.as_bytes(), &record.data]);
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO rejects (id, source, recorded_at, why, body)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+    )?
+    .execute(params![
+        id.to_string(),
+        record.source,
+        record.heard_at().as_microsecond(),
+        why,
+        record.data.as_ref()
+    ])?;
+    Ok(())
+}
+
+fn text(record: &Record) -> String {
+    String::from_utf8_lossy(&record.data).into_owned()
+}
+
+fn change(
+    db: &Transaction<'_>,
+    record: &Record,
+    lens: Lens<'_>,
+    touched: &mut BTreeSet<String>,
+) -> Done {
+    let change: MembershipChange = record.read()?;
+    let id = change.id.to_string();
+    let known: Option<String> = db
+        .prepare_cached("SELECT body FROM changes WHERE id = ?1")?
+        .query_row([&id], |row| row.get(0))
+        .optional()?;
+    if let Some(known) = known {
+        return if known.as_bytes() == record.data {
+            Ok(())
+        } else {
+            reject(
+                db,
+                record,
+                "its event id came before with another content, which counts",
+            )
+        };
+    }
+    let person = person_of_change(db, &change, lens)?;
+    db.prepare_cached(
+        "INSERT INTO changes
+         (id, person, source, account, effective_at, recorded_at, partition_key, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    )?
+    .execute(params![
+        id,
+        person,
+        change.source,
+        change.person.account,
+        change.effective_at.as_microsecond(),
+        record.heard_at().as_microsecond(),
+        record.key,
+        text(record),
+    ])?;
+    touched.insert(person);
+    Ok(())
+}
+
+/// Whose change it is; learns the account's address, or uses what is known of the account.
+fn person_of_change(
+    db: &Transaction<'_>,
+    change: &MembershipChange,
+    lens: Lens<'_>,
+) -> Result<String, ProjectionError> {
+    let who = &change.person;
+    let (account, email) = (who.account.as_deref(), who.email.as_ref());
+    let person = person_of(&lens.policy.links, &change.source, account, email);
+    let Some(account) = account else {
+        return Ok(person);
+    };
+    let known: Option<(String, Option<String>)> = db
+        .prepare_cached("SELECT person, email FROM accounts WHERE system = ?1 AND account = ?2")?
+        .query_row([&change.source, account], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
+        .optional()?;
+    match (known, email) {
+        (Some((known, _)), None) => Ok(known),
+        (Some((_, Some(_))), Some(_)) => Ok(person),
+        (None | Some((_, None)), _) => {
+            db.prepare_cached(
+                "INSERT INTO accounts (system, account, person, email, name)
+                 VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT (system, account) DO UPDATE
+                 SET person = excluded.person, email = excluded.email",
+            )?
+            .execute(params![
+                change.source,
+                account,
+                person,
+                email.map(Email::as_str),
+                who.name
+            ])?;
+            rename_changes(db, &change.source, account, &person)?;
+            Ok(person)
+        }
+    }
+}
+
+/// What came without an address belongs to the person whose account it turned out to be.
+fn rename_changes(db: &Transaction<'_>, system: &str, account: &str, person: &str) -> Done {
+    db.prepare_cached(
+        "UPDATE changes SET person = ?3 WHERE source = ?1 AND account = ?2 AND person = ?4",
+    )?
+    .execute(params![
+        system,
+        account,
+        person,
+        format!("{system}:{account}")
+    ])?;
+    Ok(())
+}
+
+fn inventory(
+    db: &Transaction<'_>,
+    record: &Record,
+    lens: Lens<'_>,
+    touched: &mut BTreeSet<String>,
+) -> Done {
+    match record.kind.as_str() {
+        Key::TYPE => key(db, record, lens, touched),
+        Member::TYPE => member(db, record, lens, touched),
+        Project::TYPE => {
+            let project: Project = record.read()?;
+            db.prepare_cached("INSERT OR REPLACE INTO projects VALUES (?1, ?2, ?3)")?
+                .execute(params![project.provider, project.id, text(record)])?;
+            touch_project(db, &project.provider, &project.id, i64::MIN)
+        }
+        SnapshotSummary::TYPE => {
+            let snapshot: SnapshotSummary = record.read()?;
+            db.prepare_cached("INSERT OR REPLACE INTO snapshots VALUES (?1, ?2)")?
+                .execute(params![snapshot.provider, text(record)])?;
+            Ok(())
+        }
+        // A newer version may publish more.
+        _ => Ok(()),
+    }
+}
+
+fn key(
+    db: &Transaction<'_>,
+    record: &Record,
+    lens: Lens<'_>,
+    touched: &mut BTreeSet<String>,
+) -> Done {
+    let key: Key = record.read()?;
+    let row: i64 = db
+        .prepare_cached(
+            "INSERT INTO keys (provider, project, key, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (provider, project, key) DO UPDATE SET body = excluded.body
+             RETURNING id",
+        )?
+        .query_row(
+            params![key.provider, key.project, key.id, text(record)],
+            |row| row.get(0),
+        )?;
+    for interval in &key.history {
+        let (account, person) = account(db, &key.provider, &interval.creator, lens)?;
+        db.prepare_cached("INSERT OR IGNORE INTO key_holders (account, key) VALUES (?1, ?2)")?
+            .execute([account, row])?;
+        touched.insert(person);
+    }
+    Ok(())
+}
+
+fn member(
+    db: &Transaction<'_>,
+    record: &Record,
+    lens: Lens<'_>,
+    touched: &mut BTreeSet<String>,
+) -> Done {
+    let member: Member = record.read()?;
+    let (_, person) = account(db, &member.provider, &member.account, lens)?;
+    touched.insert(person);
+    let leads = lens
+        .policy
+        .providers
+        .get(&member.provider)
+        .is_some_and(|facts| {
+            let mut roles = member.history.iter().flat_map(|interval| &interval.roles);
+            roles.any(|role| {
+                lens.catalogue
+                    .rank(&facts.kind, role)
+                    .is_some_and(|rank| rank <= 1)
+            })
+        });
+    db.prepare_cached("INSERT OR REPLACE INTO members VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![
+            member.provider,
+            member.project,
+            member.account.id,
+            leads,
+            text(record)
+        ])?;
+    if !leads {
+        return Ok(());
+    }
+    // Whoever may take keys over changes reports from the moment on at which they came or went.
+    let since = member
+        .history
+        .last()
+        .and_then(|last| last.last_seen.or(last.valid_from));
+    let since = since.map_or(i64::MIN, jiff::Timestamp::as_microsecond);
+    touch_project(db, &member.provider, &member.project, since)
+}
+
+fn touch_project(db: &Transaction<'_>, provider: &str, project: &str, since: i64) -> Done {
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO stale
+         SELECT DISTINCT changes.id FROM impacts JOIN changes ON changes.id = impacts.change
+         WHERE impacts.provider = ?1 AND impacts.project = ?2 AND changes.effective_at >= ?3",
+    )?
+    .execute(params![provider, project, since])?;
+    Ok(())
+}
+
+/// The row and the person of a provider's account; learns both.
+fn account(
+    db: &Transaction<'_>,
+    provider: &str,
+    account: &Account,
+    lens: Lens<'_>,
+) -> Result<(i64, String), ProjectionError> {
+    let email = account.email.as_ref();
+    let known: Option<(i64, String, Option<String>, bool)> = db
+        .prepare_cached(
+            "SELECT id, person, email, in_inventory FROM accounts
+             WHERE system = ?1 AND account = ?2",
+        )?
+        .query_row([provider, &account.id], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })
+        .optional()?;
+    if let Some((id, person, known, true)) = &known
+        && (email.is_none() || known.as_deref() == email.map(Email::as_str))
+    {
+        return Ok((*id, person.clone()));
+    }
+    let person = person_of(&lens.policy.links, provider, Some(&account.id), email);
+    let id = db
+        .prepare_cached(
+            "INSERT INTO accounts (system, account, person, email, name, in_inventory)
+             VALUES (?1, ?2, ?3, ?4, ?5, 1)
+             ON CONFLICT (system, account) DO UPDATE SET
+                 person = CASE WHEN excluded.email IS NULL THEN person ELSE excluded.person END,
+                 email = coalesce(excluded.email, email),
+                 name = coalesce(excluded.name, name),
+                 in_inventory = 1
+             RETURNING id",
+        )?
+        .query_row(
+            params![
+                provider,
+                account.id,
+                person,
+                email.map(Email::as_str),
+                account.name
+            ],
+            |row| row.get(0),
+        )?;
+    rename_changes(db, provider, &account.id, &person)?;
+    Ok((id, person))
+}
+
+fn outcome(db: &Transaction<'_>, record: &Record) -> Done {
+    let outcome: Outcome = record.read()?;
+    db.prepare_cached(
+        "INSERT INTO outcomes (change, revision, body) VALUES (?1, ?2, ?3)
+         ON CONFLICT (change) DO UPDATE SET revision = excluded.revision, body = excluded.body
+         WHERE excluded.revision > revision",
+    )?
+    .execute(params![
+        outcome.change_id.to_string(),
+        outcome.revision,
+        text(record)
+    ])?;
+    Ok(())
+}
+
+fn impact(db: &Transaction<'_>, record: &Record) -> Done {
+    let impact: Impact = record.read()?;
+    db.prepare_cached(
+        "INSERT INTO impacts (id, change, revision, provider, project, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
+         WHERE excluded.revision > revision",
+    )?
+    .execute(params![
+        impact.impact_id.to_string(),
+        impact.change_id.to_string(),
+        impact.revision,
+        impact.key.provider,
+        impact.key.project,
+        text(record)
+    ])?;
+    Ok(())
+}
+
+fn quarantine(db: &Transaction<'_>, record: &Record) -> Done {
+    db.prepare_cached("DELETE FROM rejects WHERE id = ?1")?
+        .execute([&record.id])?;
+    db.prepare_cached("INSERT OR REPLACE INTO quarantine (id, source, body) VALUES (?1, ?2, ?3)")?
+        .execute(params![record.id, record.source, text(record)])?;
+    Ok(())
+}
+
+fn delivery(db: &Transaction<'_>, record: &Record) -> Done {
+    let (sink, event) = (
+        &record.source,
+        record.subject.as_deref().unwrap_or_default(),
+    );
+    db.prepare_cached("INSERT OR REPLACE INTO deliveries (sink, event, body) VALUES (?1, ?2, ?3)")?
+        .execute(params![sink, event, text(record)])?;
+    Ok(())
+}
+
+fn dead_letter(db: &Transaction<'_>, record: &Record) -> Done {
+    db.prepare_cached("INSERT OR REPLACE INTO dead_letters (id, body) VALUES (?1, ?2)")?
+        .execute(params![record.id, text(record)])?;
+    Ok(())
+}

@@ -1,0 +1,133 @@
+//! Gathers what correlation needs to know of one person.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{Connection, OptionalExtension, params};
+use serde::de::DeserializeOwned;
+
+use super::{ProjectionError, Stale};
+use crate::{
+    correlation::{PersonHistory, Published},
+    domain::{Member, MembershipChange},
+};
+
+/// The oldest stale changes with everything their reports depend on.
+pub(super) fn stale(db: &Connection, most: usize) -> Result<Vec<Stale>, ProjectionError> {
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let rows: Vec<(String, String, String, String)> = db
+        .prepare_cached(
+            "SELECT changes.id, changes.body, changes.partition_key, changes.person
+             FROM stale JOIN changes ON changes.id = stale.change LIMIT ?1",
+        )?
+        .query_map([most], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    // One person's changes come together more often than not.
+    let mut known: BTreeMap<String, PersonHistory> = BTreeMap::new();
+    let mut all = Vec::with_capacity(rows.len());
+    for (id, body, partition_key, person) in rows {
+        let history = match known.get(&person) {
+            Some(history) => history.clone(),
+            None => {
+                let history = of_person(db, &person)?;
+                known.insert(person, history.clone());
+                history
+            }
+        };
+        let change: MembershipChange = serde_json::from_str(&body)?;
+        all.push(Stale {
+            change,
+            partition_key,
+            history,
+            published: published(db, &id)?,
+        });
+    }
+    Ok(all)
+}
+
+/// Everything known of `person`.
+pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, ProjectionError> {
+    let mut history = PersonHistory {
+        person: person.to_owned(),
+        ..PersonHistory::default()
+    };
+    history.changes = bodies(
+        db,
+        "SELECT body FROM changes WHERE person = ?1 ORDER BY id",
+        [person],
+    )?;
+    let mut rows = Vec::new();
+    let mut accounts = db.prepare_cached(
+        "SELECT id, system, account, name FROM accounts
+         WHERE person = ?1 AND in_inventory ORDER BY system, account",
+    )?;
+    let mut found = accounts.query([person])?;
+    while let Some(row) = found.next()? {
+        rows.push(row.get::<_, i64>(0)?);
+        history.accounts.push((row.get(1)?, row.get(2)?));
+        history.name = history.name.or(row.get(3)?);
+    }
+    for account in rows {
+        history.keys.extend(bodies::<crate::domain::Key>(
+            db,
+            "SELECT keys.body FROM key_holders JOIN keys ON keys.id = key_holders.key
+             WHERE key_holders.account = ?1 ORDER BY keys.key",
+            [account],
+        )?);
+    }
+    let places: BTreeSet<(String, String)> = history
+        .keys
+        .iter()
+        .map(|key| (key.provider.clone(), key.project.clone()))
+        .collect();
+    for (provider, project) in places {
+        let place = params![provider, project];
+        history.projects.extend(bodies(
+            db,
+            "SELECT body FROM projects WHERE provider = ?1 AND project = ?2",
+            place,
+        )?);
+        history.members.extend(bodies::<Member>(
+            db,
+            "SELECT body FROM members WHERE provider = ?1 AND project = ?2 AND leads
+             ORDER BY account",
+            place,
+        )?);
+    }
+    Ok(history)
+}
+
+fn published(db: &Connection, change: &str) -> Result<Published, ProjectionError> {
+    let outcome: Option<String> = db
+        .prepare_cached("SELECT body FROM outcomes WHERE change = ?1")?
+        .query_row([change], |row| row.get(0))
+        .optional()?;
+    Ok(Published {
+        outcome: outcome
+            .map(|body| serde_json::from_str(&body))
+            .transpose()?,
+        impacts: bodies(
+            db,
+            "SELECT body FROM impacts WHERE change = ?1 ORDER BY id",
+            [change],
+        )?,
+    })
+}
+
+/// The parsed bodies that a query finds.
+pub(super) fn bodies<T: DeserializeOwned>(
+    db: &Connection,
+    sql: &str,
+    params: impl rusqlite::Params,
+) -> Result<Vec<T>, ProjectionError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.push(serde_json::from_str(
+            row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?,
+        )?);
+    }
+    Ok(all)
+}

@@ -1,0 +1,264 @@
+//! The local read model: a fold over the log in a SQLite file that may be deleted at any time.
+//!
+//! The position in the log is stored in the same transaction as the rows it stands for.
+
+mod apply;
+mod history;
+pub mod read;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use sha2::{Digest, Sha256};
+
+use crate::{
+    catalogue::Catalogue,
+    correlation::{PersonHistory, Policy, Published},
+    domain::{ChangeId, MembershipChange, Record, record::UnreadableRecord},
+    log::{Batch, Position},
+};
+
+const SCHEMA: &str = include_str!("schema.sql");
+
+/// The operator's words by which the log is read: whose account is whose, who leads.
+#[derive(Debug, Clone, Copy)]
+pub struct Lens<'a> {
+    /// Links and providers.
+    pub policy: &'a Policy,
+    /// Roles.
+    pub catalogue: &'a Catalogue,
+}
+
+/// Why the projection cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectionError {
+    /// SQLite said no.
+    #[error("the projection failed: {0}")]
+    Sqlite(#[from] rusqlite::Error),
+    /// The file or its folder cannot be used.
+    #[error("the projection {path}: {reason}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        reason: std::io::Error,
+    },
+    /// A record is not what its type promises.
+    #[error(transparent)]
+    Record(#[from] UnreadableRecord),
+    /// A row is not what we wrote; deleting the file mends it.
+    #[error("a row of the projection cannot be read ({0}); delete the file, it comes back")]
+    Row(#[from] serde_json::Error),
+}
+
+/// A change whose report has to be made.
+#[derive(Debug)]
+pub struct Stale {
+    /// Which.
+    pub change: MembershipChange,
+    /// The partition its outcome and impacts go to.
+    pub partition_key: String,
+    /// Everything known of its person.
+    pub history: PersonHistory,
+    /// What was said about it already.
+    pub published: Published,
+}
+
+/// The projection, open for writing.
+pub struct Projection {
+    db: Connection,
+}
+
+impl Projection {
+    /// Opens the projection in `folder`, and begins anew when the one there was built by another
+    /// version, from another log or through another lens.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the file cannot be used.
+    pub fn open(folder: &Path, log: &str, lens: Lens<'_>) -> Result<Self, ProjectionError> {
+        let path = Self::file_in(folder);
+        let stamp = stamp(log, lens);
+        match Self::open_as(&path, &stamp) {
+            Ok(Some(projection)) => return Ok(projection),
+            Ok(None) => tracing::info!("the projection is of another make; building it anew"),
+            Err(error) => tracing::warn!(%error, "the projection is broken; building it anew"),
+        }
+        Self::delete(folder)?;
+        let projection = Self {
+            db: connect(&path)?,
+        };
+        projection
+            .db
+            .execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
+        projection.set_meta("stamp", &stamp)?;
+        Ok(projection)
+    }
+
+    /// Nothing: the projection there cannot be used as it is.
+    fn open_as(path: &Path, stamp: &str) -> Result<Option<Self>, ProjectionError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let projection = Self { db: connect(path)? };
+        let found = meta(&projection.db, "stamp")?;
+        Ok((found.as_deref() == Some(stamp)).then_some(projection))
+    }
+
+    /// Deletes the projection in `folder`.
+    ///
+    /// # Errors
+    /// [`ProjectionError::File`] when the file is there and stays.
+    pub fn delete(folder: &Path) -> Result<(), ProjectionError> {
+        for suffix in ["", "-wal", "-shm"] {
+            let mut name = Self::file_in(folder).into_os_string();
+            name.push(suffix);
+            let path = PathBuf::from(name);
+            match fs::remove_file(&path) {
+                Err(reason) if reason.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(ProjectionError::File { path, reason });
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Where the projection of `folder` lies.
+    #[must_use]
+    pub fn file_in(folder: &Path) -> PathBuf {
+        folder.join("projection.db")
+    }
+
+    /// How far the log has been read.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the file cannot be read.
+    pub fn position(&self) -> Result<Position, ProjectionError> {
+        let text = meta(&self.db, "position")?;
+        Ok(text
+            .map(|text| serde_json::from_str(&text))
+            .transpose()?
+            .unwrap_or_default())
+    }
+
+    /// Takes in what the log holds next, rows and position in one step.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; then nothing of the batch was taken in.
+    pub fn apply(&mut self, batch: &Batch, lens: Lens<'_>) -> Result<(), ProjectionError> {
+        let mut position = self.position()?;
+        for (partition, next) in Vec::from(batch.through.clone()) {
+            position.advance(partition, next);
+        }
+        let transaction = self.db.transaction()?;
+        let records = batch.entries.iter().map(|entry| &entry.record);
+        apply::apply(&transaction, records, lens)?;
+        put_meta(&transaction, "position", &serde_json::to_string(&position)?)?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// The changes whose report has to be made, at most `most`, the oldest first.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the file cannot be read.
+    pub fn stale(&self, most: usize) -> Result<Vec<Stale>, ProjectionError> {
+        history::stale(&self.db, most)
+    }
+
+    /// What was in the log, cannot be used, and has to go to quarantine.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the file cannot be read.
+    pub fn rejects(&self) -> Result<Vec<read::Reject>, ProjectionError> {
+        read::rejects(&self.db)
+    }
+
+    /// Notes that the reports of `done` are made and that `outputs` are in the log.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; then nothing was noted.
+    pub fn settle(
+        &mut self,
+        done: &[ChangeId],
+        outputs: &[Record],
+        lens: Lens<'_>,
+    ) -> Result<(), ProjectionError> {
+        let transaction = self.db.transaction()?;
+        apply::apply(&transaction, outputs.iter(), lens)?;
+        for change in done {
+            transaction
+                .prepare_cached("DELETE FROM stale WHERE change = ?1")?
+                .execute([change.to_string()])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// A reader of the projection, for queries while it is written.
+    #[must_use]
+    pub fn reader(&self) -> read::Reader<'_> {
+        read::Reader::new(&self.db)
+    }
+
+    fn set_meta(&self, name: &str, value: &str) -> Result<(), ProjectionError> {
+        Ok(put_meta(&self.db, name, value)?)
+    }
+}
+
+/// What the projection is built of; another one means that it has to be built anew.
+fn stamp(log: &str, lens: Lens<'_>) -> String {
+    let mut hash = Sha256::new();
+    hash.update(SCHEMA);
+    hash.update(log);
+    hash.update(format!(
+        "{:?}{:?}",
+        lens.policy.links, lens.policy.providers
+    ));
+    hex::encode(hash.finalize())
+}
+
+fn connect(path: &Path) -> Result<Connection, ProjectionError> {
+    let db = Connection::open(path)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    db.pragma_update(None, "journal_mode", "WAL")?;
+    // A lost tail is read from the log again, and NORMAL never damages the file.
+    db.pragma_update(None, "synchronous", "NORMAL")?;
+    db.set_prepared_statement_cache_capacity(64);
+    Ok(db)
+}
+
+/// Opens the projection in `folder` to read, beside whoever writes it.
+///
+/// # Errors
+/// [`ProjectionError`] when there is none.
+pub fn open_reader(folder: &Path) -> Result<Connection, ProjectionError> {
+    let path = Projection::file_in(folder);
+    if !path.exists() {
+        let reason = std::io::Error::new(
+            std::io::ErrorKind::NotFound,
+            "there is none yet; start `offkey serve` first, or name the folder it uses",
+        );
+        return Err(ProjectionError::File { path, reason });
+    }
+    let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    db.busy_timeout(Duration::from_secs(5))?;
+    Ok(db)
+}
+
+fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
+    db.prepare_cached("SELECT value FROM meta WHERE name = ?1")?
+        .query_row([name], |row| row.get(0))
+        .optional()
+}
+
+fn put_meta(db: &Connection, name: &str, value: &str) -> rusqlite::Result<()> {
+    db.prepare_cached("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)")?
+        .execute(params![name, value])
+        .map(drop)
+}

@@ -1,0 +1,214 @@
+//! Questions to the projection.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension};
+
+use super::{
+    ProjectionError,
+    history::{bodies, of_person},
+};
+use crate::{
+    correlation::PersonHistory,
+    domain::{Impact, Key, Outcome, Project, Report, inventory::SnapshotSummary},
+};
+
+/// A record of the log that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reject {
+    /// Derived from the record's id and data; its quarantine has the same.
+    pub id: String,
+    /// The `source` of the record.
+    pub source: String,
+    /// When it came.
+    pub recorded_at: Timestamp,
+    /// What is wrong with it.
+    pub why: String,
+    /// Its data.
+    pub body: Vec<u8>,
+}
+
+pub(super) fn rejects(db: &Connection) -> Result<Vec<Reject>, ProjectionError> {
+    let mut statement =
+        db.prepare_cached("SELECT id, source, recorded_at, why, body FROM rejects ORDER BY id")?;
+    let rows = statement.query_map([], |row| {
+        Ok(Reject {
+            id: row.get(0)?,
+            source: row.get(1)?,
+            recorded_at: Timestamp::from_microsecond(row.get(2)?).unwrap_or_default(),
+            why: row.get(3)?,
+            body: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Reads the projection beside whoever writes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Reader<'a>(&'a Connection);
+
+impl<'a> Reader<'a> {
+    /// A reader on an open projection.
+    #[must_use]
+    pub fn new(db: &'a Connection) -> Self {
+        Self(db)
+    }
+
+    /// Everybody whom an inventory knows, in order.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn people(&self) -> Result<Vec<String>, ProjectionError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT DISTINCT person FROM accounts WHERE in_inventory ORDER BY person",
+        )?;
+        let rows = statement.query_map([], |row| row.get(0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Everything known of one person.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn history(&self, person: &str) -> Result<PersonHistory, ProjectionError> {
+        of_person(self.0, person)
+    }
+
+    /// Every key, ordered by provider, project and id.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn keys(&self) -> Result<Vec<Key>, ProjectionError> {
+        bodies(
+            self.0,
+            "SELECT body FROM keys ORDER BY provider, project, key",
+            [],
+        )
+    }
+
+    /// Every project.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn projects(&self) -> Result<Vec<Project>, ProjectionError> {
+        bodies(
+            self.0,
+            "SELECT body FROM projects ORDER BY provider, project",
+            [],
+        )
+    }
+
+    /// Every membership of `provider`, ordered by project and account.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn members_of(
+        &self,
+        provider: &str,
+    ) -> Result<Vec<crate::domain::Member>, ProjectionError> {
+        let sql = "SELECT body FROM members WHERE provider = ?1 ORDER BY project, account";
+        bodies(self.0, sql, [provider])
+    }
+
+    /// Every key of `provider`, ordered by project and id.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn keys_of(&self, provider: &str) -> Result<Vec<Key>, ProjectionError> {
+        let sql = "SELECT body FROM keys WHERE provider = ?1 ORDER BY project, key";
+        bodies(self.0, sql, [provider])
+    }
+
+    /// The newest snapshot of `provider`.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn snapshot(&self, provider: &str) -> Result<Option<SnapshotSummary>, ProjectionError> {
+        let sql = "SELECT body FROM snapshots WHERE provider = ?1";
+        Ok(bodies(self.0, sql, [provider])?.pop())
+    }
+
+    /// The newest outcome and impacts of a change.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn report(&self, change: &str) -> Result<Option<Report>, ProjectionError> {
+        let outcome: Option<Outcome> = bodies(
+            self.0,
+            "SELECT body FROM outcomes WHERE change = ?1",
+            [change],
+        )?
+        .pop();
+        let Some(outcome) = outcome else {
+            return Ok(None);
+        };
+        let sql = "SELECT body FROM impacts WHERE change = ?1 ORDER BY id";
+        let impacts: Vec<Impact> = bodies(self.0, sql, [change])?;
+        Ok(Some(Report { outcome, impacts }))
+    }
+
+    /// The bodies in quarantine, as JSON.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn quarantine(&self) -> Result<Vec<serde_json::Value>, ProjectionError> {
+        bodies(self.0, "SELECT body FROM quarantine ORDER BY id", [])
+    }
+
+    /// The dead letters and the wishes to try them again, as JSON.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn dead_letters(&self) -> Result<Vec<serde_json::Value>, ProjectionError> {
+        bodies(self.0, "SELECT body FROM dead_letters ORDER BY id", [])
+    }
+
+    /// How many changes wait for their report.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn waiting(&self) -> Result<u64, ProjectionError> {
+        let count: Option<i64> = self
+            .0
+            .query_row("SELECT count(*) FROM stale", [], |row| row.get(0))
+            .optional()?;
+        Ok(count.unwrap_or(0).cast_unsigned())
+    }
+
+    /// Every row of every table that is content, as text: two projections of the same log are
+    /// equal in it.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn dump(&self) -> Result<String, ProjectionError> {
+        const CONTENT: [&str; 11] = [
+            "SELECT system, account, person, email, name, in_inventory FROM accounts",
+            "SELECT * FROM projects",
+            "SELECT * FROM members",
+            "SELECT provider, project, key, body FROM keys",
+            "SELECT a.system, a.account, k.provider, k.project, k.key FROM key_holders h
+             JOIN accounts a ON a.id = h.account JOIN keys k ON k.id = h.key",
+            "SELECT * FROM snapshots",
+            "SELECT id, person, recorded_at, partition_key, body FROM changes",
+            "SELECT * FROM outcomes",
+            "SELECT * FROM impacts",
+            "SELECT * FROM deliveries",
+            "SELECT id, body FROM quarantine UNION ALL SELECT id, body FROM dead_letters",
+        ];
+        let mut dump = String::new();
+        for sql in CONTENT {
+            let mut statement = self.0.prepare(sql)?;
+            let columns = statement.column_count();
+            let mut rows = statement.query([])?;
+            let mut lines = Vec::new();
+            while let Some(row) = rows.next()? {
+                let values: Vec<rusqlite::types::Value> = (0..columns)
+                    .map(|column| row.get(column))
+                    .collect::<Result<_, _>>()?;
+                lines.push(format!("{values:?}"));
+            }
+            lines.sort();
+            dump.extend([sql, "\n", &lines.join("\n"), "\n"]);
+        }
+        Ok(dump)
+    }
+}

@@ -1,0 +1,77 @@
+-- The read model. Everything here is a fold over the log and may be thrown away.
+CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE accounts (
+    id INTEGER PRIMARY KEY,
+    system TEXT NOT NULL,      -- a source's or provider's name
+    account TEXT NOT NULL,     -- the system's own id
+    person TEXT NOT NULL,
+    email TEXT,
+    name TEXT,
+    in_inventory INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (system, account)
+) STRICT;
+CREATE INDEX accounts_by_person ON accounts (person);
+
+CREATE TABLE projects (
+    provider TEXT NOT NULL, project TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (provider, project)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE members (
+    provider TEXT NOT NULL, project TEXT NOT NULL, account TEXT NOT NULL,
+    leads INTEGER NOT NULL,    -- has or had a role that can take keys over
+    body TEXT NOT NULL,
+    PRIMARY KEY (provider, project, account)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE keys (
+    id INTEGER PRIMARY KEY,
+    provider TEXT NOT NULL, project TEXT NOT NULL, key TEXT NOT NULL,
+    body TEXT NOT NULL,
+    UNIQUE (provider, project, key)
+) STRICT;
+CREATE TABLE key_holders (
+    account INTEGER NOT NULL, key INTEGER NOT NULL,
+    PRIMARY KEY (account, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE snapshots (provider TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE changes (
+    id TEXT PRIMARY KEY,
+    person TEXT NOT NULL,
+    source TEXT NOT NULL,
+    account TEXT,
+    effective_at INTEGER NOT NULL,   -- microseconds since the epoch
+    recorded_at INTEGER NOT NULL,    -- the same
+    partition_key TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX changes_by_person ON changes (person);
+CREATE INDEX changes_by_account ON changes (source, account);
+
+-- Records that cannot be used, until their quarantine is in the log.
+CREATE TABLE rejects (id TEXT PRIMARY KEY, source TEXT NOT NULL, recorded_at INTEGER NOT NULL,
+    why TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+
+-- Changes whose report has to be made, or made again. What is to do, not what is known.
+CREATE TABLE stale (change TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+
+CREATE TABLE outcomes (
+    change TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL
+) STRICT;
+CREATE TABLE impacts (
+    id TEXT PRIMARY KEY, change TEXT NOT NULL, revision INTEGER NOT NULL,
+    provider TEXT NOT NULL, project TEXT NOT NULL,
+    body TEXT NOT NULL
+) STRICT;
+CREATE INDEX impacts_by_change ON impacts (change);
+CREATE INDEX impacts_by_project ON impacts (provider, project);
+
+CREATE TABLE deliveries (
+    sink TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL,
+    PRIMARY KEY (sink, event)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE dead_letters (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE quarantine (id TEXT PRIMARY KEY, source TEXT NOT NULL, body TEXT NOT NULL) STRICT;
