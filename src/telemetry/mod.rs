@@ -1,0 +1,3 @@
+//! What Offkey says about itself.
+
+pub mod metrics;
