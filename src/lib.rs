@@ -5,6 +5,7 @@ pub mod clock;
 pub mod config;
 pub mod correlation;
 pub mod domain;
+pub mod ingress;
 pub mod inventory;
 pub mod log;
 pub mod pipeline;

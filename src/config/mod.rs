@@ -1,3 +1,5 @@
 //! Configuration: TOML, then the environment, then flags; parsed into real types at load.
 
+pub mod http;
 pub mod secret;
+pub mod source;

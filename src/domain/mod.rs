@@ -6,6 +6,7 @@ pub mod id;
 pub mod impact;
 pub mod inventory;
 pub mod person;
+pub mod quarantine;
 pub mod record;
 pub mod scope;
 
@@ -15,5 +16,6 @@ pub use id::{ChangeId, ImpactId};
 pub use impact::{Impact, Outcome, OutcomeResult, Report, Severity, Status};
 pub use inventory::{Account, Key, KeyInterval, KeyUse, Member, MemberInterval, Project};
 pub use person::{Email, PersonRef};
+pub use quarantine::{Quarantined, Refused};
 pub use record::{Record, Topic};
 pub use scope::Scope;

@@ -16,7 +16,7 @@ use crate::{
     catalogue::Catalogue,
     clock::Clock,
     correlation::{Inputs, Policy, correlate, revise},
-    domain::{ChangeId, Record, Report, Topic},
+    domain::{ChangeId, Record, Report, Topic, quarantine::Quarantined},
     log::{Log, LogError, Member, Position},
     projection::{Lens, Projection, ProjectionError, Stale},
     telemetry::metrics as names,
@@ -98,7 +98,7 @@ impl Pipeline {
             }
             let now = self.clock.now();
             let done: Vec<ChangeId> = stale.iter().map(|stale| stale.change.id).collect();
-            let mut outputs: Vec<Record> = rejects.iter().map(quarantined).collect();
+            let mut outputs: Vec<Record> = rejects.iter().map(Quarantined::to_record).collect();
             for one in &stale {
                 outputs.extend(self.report(one, now));
             }
@@ -159,8 +159,4 @@ fn note(report: &Report) {
         ];
         metrics::counter!(names::IMPACTS, &labels).increment(1);
     }
-}
-
-fn quarantined(_reject: &crate::projection::read::Reject) -> Record {
-    Record::json(Topic::Quarantine, String::new(), &())
 }

@@ -10,6 +10,7 @@ use crate::{
     domain::{
         Account, Email, Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
         inventory::SnapshotSummary,
+        quarantine::{Quarantined, Refused},
     },
 };
 
@@ -58,18 +59,22 @@ fn apply_one(
 /// Keeps a record until its quarantine is in the log.
 fn reject(db: &Transaction<'_>, record: &Record, why: &str) -> Done {
     tracing::warn!(record.id, %why, "a record cannot be used and goes to quarantine");
-    let id = crate::domain::id::content_id(&[record.id.as_bytes(), &record.data]);
-    db.prepare_cached(
-        "INSERT OR IGNORE INTO rejects (id, source, recorded_at, why, body)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-    )?
-    .execute(params![
-        id.to_string(),
-        record.source,
-        record.heard_at().as_microsecond(),
+    let source = record.source.trim_start_matches("/sources/");
+    let quarantined = Quarantined::new(&Refused {
+        source,
+        received_at: record.heard_at(),
         why,
-        record.data.as_ref()
-    ])?;
+        event_id: Some(&record.id),
+        headers: &[],
+        proof_headers: &[],
+        body: &record.data,
+        keep_payload: true,
+    });
+    db.prepare_cached("INSERT OR IGNORE INTO rejects (id, body) VALUES (?1, ?2)")?
+        .execute([
+            quarantined.id.to_string(),
+            serde_json::to_string(&quarantined)?,
+        ])?;
     Ok(())
 }
 

@@ -18,7 +18,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     catalogue::Catalogue,
     correlation::{PersonHistory, Policy, Published},
-    domain::{ChangeId, MembershipChange, Record, record::UnreadableRecord},
+    domain::{
+        ChangeId, MembershipChange, Record, quarantine::Quarantined, record::UnreadableRecord,
+    },
     log::{Batch, Position},
 };
 
@@ -175,8 +177,8 @@ impl Projection {
     ///
     /// # Errors
     /// [`ProjectionError`] when the file cannot be read.
-    pub fn rejects(&self) -> Result<Vec<read::Reject>, ProjectionError> {
-        read::rejects(&self.db)
+    pub fn rejects(&self) -> Result<Vec<Quarantined>, ProjectionError> {
+        history::bodies(&self.db, "SELECT body FROM rejects ORDER BY id", [])
     }
 
     /// Notes that the reports of `done` are made and that `outputs` are in the log.

@@ -1,6 +1,5 @@
 //! Questions to the projection.
 
-use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
@@ -11,36 +10,6 @@ use crate::{
     correlation::PersonHistory,
     domain::{Impact, Key, Outcome, Project, Report, inventory::SnapshotSummary},
 };
-
-/// A record of the log that cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    /// Derived from the record's id and data; its quarantine has the same.
-    pub id: String,
-    /// The `source` of the record.
-    pub source: String,
-    /// When it came.
-    pub recorded_at: Timestamp,
-    /// What is wrong with it.
-    pub why: String,
-    /// Its data.
-    pub body: Vec<u8>,
-}
-
-pub(super) fn rejects(db: &Connection) -> Result<Vec<Reject>, ProjectionError> {
-    let mut statement =
-        db.prepare_cached("SELECT id, source, recorded_at, why, body FROM rejects ORDER BY id")?;
-    let rows = statement.query_map([], |row| {
-        Ok(Reject {
-            id: row.get(0)?,
-            source: row.get(1)?,
-            recorded_at: Timestamp::from_microsecond(row.get(2)?).unwrap_or_default(),
-            why: row.get(3)?,
-            body: row.get(4)?,
-        })
-    })?;
-    Ok(rows.collect::<Result<_, _>>()?)
-}
 
 /// Reads the projection beside whoever writes it.
 #[derive(Debug, Clone, Copy)]

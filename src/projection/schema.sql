@@ -52,8 +52,7 @@ CREATE INDEX changes_by_person ON changes (person);
 CREATE INDEX changes_by_account ON changes (source, account);
 
 -- Records that cannot be used, until their quarantine is in the log.
-CREATE TABLE rejects (id TEXT PRIMARY KEY, source TEXT NOT NULL, recorded_at INTEGER NOT NULL,
-    why TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+CREATE TABLE rejects (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 
 -- Changes whose report has to be made, or made again. What is to do, not what is known.
 CREATE TABLE stale (change TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;

@@ -1,10 +1,64 @@
 //! Sources: each turns one authentic request into membership changes. No IO.
 
+pub mod change_format;
+pub mod declarative;
+mod json;
+mod mapping;
+pub mod okta;
+mod proof;
+pub mod signature;
+pub mod standard_webhooks;
+pub mod time;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::{config::secret::Secrets, domain::MembershipChange};
+use crate::{
+    config::{secret::Secrets, source::SourceConfig},
+    domain::{MembershipChange, Record, Topic, id::content_id},
+};
+
+/// The source that `config` describes.
+///
+/// # Errors
+/// [`SourceError`] when the configuration says something that cannot be.
+pub fn build(
+    config: &SourceConfig,
+    secrets: SharedSecrets,
+) -> Result<Box<dyn Source>, SourceError> {
+    Ok(match config {
+        SourceConfig::Okta(okta) => Box::new(okta::Okta::new(okta, secrets)?),
+        SourceConfig::StandardWebhooks(standard) => {
+            Box::new(standard_webhooks::StandardWebhooks::new(standard, secrets)?)
+        }
+        SourceConfig::Declarative(declarative) => {
+            Box::new(declarative::Declarative::new(declarative, secrets)?)
+        }
+    })
+}
+
+/// What cannot be in the configuration of a source.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("source {name}: {field}: {why}")]
+pub struct SourceError {
+    /// The source's name.
+    pub name: String,
+    /// The field's path below the source.
+    pub field: String,
+    /// What is wrong, and what would be right.
+    pub why: String,
+}
+
+impl SourceError {
+    fn new(name: &str, field: &str, why: impl Into<String>) -> Self {
+        Self {
+            name: name.to_owned(),
+            field: field.to_owned(),
+            why: why.into(),
+        }
+    }
+}
 
 /// One request, as it came over the wire.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +104,11 @@ pub trait Source: Send + Sync {
         None
     }
 
+    /// The headers (in lower case) that hold the proof; nobody may keep their values.
+    fn proof_headers(&self) -> Vec<String> {
+        vec!["authorization".to_owned()]
+    }
+
     /// The HTTP status that the sender takes for success.
     fn accepted_status(&self) -> u16 {
         202
@@ -84,7 +143,8 @@ pub struct Reading {
     pub ignored: Vec<Ignored>,
     /// Authentic, and not usable: they go to quarantine.
     pub unusable: Vec<Unusable>,
-    /// The body as a whole cannot be read; it goes to quarantine and the sender is told.
+    /// The body as a whole cannot be read; it goes to quarantine and the sender is told why, so
+    /// that the text quotes nothing of the body.
     pub unreadable: Option<String>,
 }
 
@@ -97,6 +157,29 @@ pub struct Lookup {
     pub event_id: String,
     /// The source's own id of the account.
     pub account: String,
+}
+
+impl Lookup {
+    /// The CloudEvents type of a lookup.
+    pub const TYPE: &str = "offkey.lookup.v1";
+
+    /// The record that carries the lookup, heard of at `recorded_at`.
+    #[must_use]
+    pub fn to_record(&self, recorded_at: Timestamp) -> Record {
+        let id = content_id(&[
+            b"lookup",
+            self.source.as_bytes(),
+            self.event_id.as_bytes(),
+            self.account.as_bytes(),
+        ]);
+        let key = format!("{}/{}", self.source, self.account);
+        Record::json(Topic::Lookups, key, self)
+            .id(id.to_string())
+            .kind(Self::TYPE)
+            .source(format!("/sources/{}", self.source))
+            .time(recorded_at)
+            .recorded_at(recorded_at)
+    }
 }
 
 /// An event that means nothing to us.
@@ -124,6 +207,19 @@ impl Reading {
         Self {
             unreadable: Some(why.into()),
             ..Self::default()
+        }
+    }
+
+    /// Adds a change. Given again it counts once; given again with another content it is unusable,
+    /// because one id cannot mean two things.
+    pub fn add(&mut self, change: MembershipChange) {
+        match self.changes.iter().find(|known| known.id == change.id) {
+            None => self.changes.push(change),
+            Some(known) if *known == change => {}
+            Some(_) => self.unusable.push(Unusable {
+                event_id: Some(change.event_id),
+                why: "the id is given twice with different content; the first counts".to_owned(),
+            }),
         }
     }
 }

@@ -14,3 +14,11 @@ pub const POLL_FAILURES: &str = "offkey_poll_failures_total";
 pub const SNAPSHOT_GAPS: &str = "offkey_snapshot_gaps";
 /// Gauge `{provider}`: when the newest snapshot ended, in seconds since the epoch.
 pub const SNAPSHOT_TIME: &str = "offkey_snapshot_timestamp_seconds";
+/// Requests to a source, by `source` and `outcome`. Counter.
+pub const INGRESS_REQUESTS: &str = "offkey_ingress_requests_total";
+/// Changes brought to the log, by `source` and `change`. Counter.
+pub const INGRESS_CHANGES: &str = "offkey_ingress_changes_total";
+/// The size of a body in bytes. Histogram.
+pub const INGRESS_BODY_BYTES: &str = "offkey_ingress_body_bytes";
+/// How long the log took to bring a request to disk, in seconds. Histogram.
+pub const INGRESS_APPEND_SECONDS: &str = "offkey_ingress_append_seconds";

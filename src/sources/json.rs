@@ -1,0 +1,179 @@
+//! JSON that has one meaning: what two readers could read differently is refused.
+
+use std::{borrow::Cow, collections::HashSet, fmt};
+
+use serde::de::{DeserializeOwned, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+
+/// Checks that `body` is one JSON text (RFC 8259) without a byte order mark, without keys given
+/// twice, lone surrogates, NUL characters, numbers out of range or more than 128 levels.
+///
+/// # Errors
+/// What is wrong and where, without quoting the text.
+pub(super) fn check(body: &[u8]) -> Result<(), String> {
+    if body.is_empty() {
+        return Err("the body is empty".to_owned());
+    }
+    if body.starts_with(b"\xef\xbb\xbf") {
+        return Err("the body starts with a byte order mark; leave it out".to_owned());
+    }
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    Strict
+        .deserialize(&mut reader)
+        .and_then(|()| reader.end())
+        .map_err(|fault| format!("the body is not usable JSON: {fault}"))
+}
+
+/// Reads `text`, which passed [`check`], as a `T` that stands at `path` in the body.
+///
+/// # Errors
+/// The path and what is wrong there. It can name a field, and quote the value of one we read.
+pub(super) fn read<T: DeserializeOwned>(text: &str, path: &str) -> Result<T, String> {
+    serde_json::from_str(text).map_err(|fault| {
+        let whole = fault.to_string();
+        // The line and column would count from the start of the part, not of the body.
+        let what = whole
+            .rsplit_once(" at line ")
+            .map_or(whole.as_str(), |(what, _)| what);
+        format!("{path}: {what}")
+    })
+}
+
+/// Walks a value and keeps nothing of it.
+struct Strict;
+
+impl<'de> DeserializeSeed<'de> for Strict {
+    type Value = ();
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
+        from.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Strict {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
+        if text.contains('\0') {
+            return Err(E::custom("a string holds the NUL character"));
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
+        while items.next_element_seed(Self)?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
+        let mut seen = HashSet::new();
+        while let Some(key) = fields.next_key_seed(Key)? {
+            if key.contains('\0') {
+                return Err(A::Error::custom("a key holds the NUL character"));
+            }
+            if !seen.insert(key) {
+                return Err(A::Error::custom("an object gives one key twice"));
+            }
+            fields.next_value_seed(Self)?;
+        }
+        Ok(())
+    }
+}
+
+/// A key, borrowed from the text where it holds no escapes.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
+        from.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{any, proptest};
+    use rstest::rstest;
+
+    use super::check;
+
+    #[rstest]
+    #[case::empty(b"".to_vec(), "empty")]
+    #[case::byte_order_mark(b"\xef\xbb\xbf{}".to_vec(), "byte order mark")]
+    #[case::key_twice(br#"{"a":{"b":1,"b":2}}"#.to_vec(), "one key twice")]
+    #[case::key_twice_by_escape(br#"{"a":1,"\u0061":2}"#.to_vec(), "one key twice")]
+    #[case::lone_surrogate(br#"{"a":"\ud800"}"#.to_vec(), "not usable JSON")]
+    #[case::lone_surrogate_in_a_list(br#"["\udc00x"]"#.to_vec(), "not usable JSON")]
+    #[case::escaped_nul(br#"{"a":"\u0000"}"#.to_vec(), "NUL")]
+    #[case::raw_nul(b"{\"a\":\"\0\"}".to_vec(), "control character")]
+    #[case::number_out_of_range(br#"{"a":1e999}"#.to_vec(), "out of range")]
+    #[case::not_a_number(br#"{"a":NaN}"#.to_vec(), "not usable JSON")]
+    #[case::not_utf8(b"{\"a\":\"\xff\"}".to_vec(), "unicode")]
+    #[case::something_behind(br"{} {}".to_vec(), "trailing")]
+    #[case::too_deep("[".repeat(100_000).into_bytes(), "recursion limit")]
+    fn what_has_two_meanings_or_none_is_refused(#[case] body: Vec<u8>, #[case] why: &str) {
+        let said = check(&body).unwrap_err();
+        assert!(said.contains(why), "{said}");
+    }
+
+    #[test]
+    fn the_refusal_does_not_quote_the_text() {
+        let said = check(br#"{"salary-of-ada":1,"salary-of-ada":2}"#).unwrap_err();
+        assert!(!said.contains("salary"), "{said}");
+    }
+
+    #[test]
+    fn ordinary_json_passes() {
+        let body = br#" {"a":[1,-2,3.5e2,null,true],"b":{"a":"\ud83d\ude00"},"":""} "#;
+        assert_eq!(check(body), Ok(()));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_are_answered(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let expected = serde_json::from_slice::<serde_json::Value>(&body).is_ok();
+            // It may be stricter than the plain reader, never laxer.
+            assert!(expected || check(&body).is_err());
+        }
+    }
+}
