@@ -46,7 +46,7 @@ pub struct HttpConfig {
     /// The threads that serve, at most 512. Default: one for each processor.
     pub workers: Option<NonZeroUsize>,
     /// The longest that requests under way may take to end at a shutdown, in whole seconds.
-    /// Default `"20s"`.
+    /// Default `"5s"`.
     #[serde(with = "humantime_serde")]
     pub shutdown_timeout: Duration,
 }
@@ -59,7 +59,7 @@ impl Default for HttpConfig {
             body_timeout: Duration::from_secs(10),
             max_connections: NonZeroUsize::MIN.saturating_add(1023),
             workers: None,
-            shutdown_timeout: Duration::from_secs(20),
+            shutdown_timeout: Duration::from_secs(5),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Where the values of an event stand: JSONPaths (RFC 9535) and headers, as configured.
+//! Where the values of an event stand: `JSONPath`s (RFC 9535) and headers, as configured.
 
 use serde_json::Value;
 use serde_json_path::JsonPath;

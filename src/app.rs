@@ -1,0 +1,312 @@
+//! Puts the service together: the only place that builds concrete things.
+
+use std::{
+    collections::BTreeMap,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    catalogue::Catalogue,
+    clock::Clock,
+    config::{
+        Config, LogKind,
+        provider::ProviderConfig,
+        secret::{SecretRef, Secrets},
+        sink::SinkConfig,
+    },
+    correlation::Policy,
+    ingress::{self, IngressState, Inlet, Readiness},
+    inventory::{Provider, poll::Poller, providers::deepgram::DeepgramProvider},
+    log::{
+        Health, Log, Position,
+        embedded::{EmbeddedLog, Retention},
+    },
+    pipeline::Pipeline,
+    shutdown::{Ending, Parts},
+    sinks::{self, worker::SinkWorker},
+    sources::{self, SharedSecrets},
+    telemetry,
+};
+
+/// How often secrets are read again, and the log is asked how it is.
+const GLANCE: Duration = Duration::from_secs(1);
+
+/// The running service.
+#[derive(Debug)]
+pub struct Service {
+    /// Where it listens.
+    pub address: SocketAddr,
+    parts: Parts,
+}
+
+impl Service {
+    /// Builds and starts everything that `config` names; it runs until `stop` is cancelled.
+    ///
+    /// # Errors
+    /// The first thing that cannot be had, and what to do about it.
+    pub fn start(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        stop: CancellationToken,
+    ) -> anyhow::Result<Self> {
+        let listener = TcpListener::bind(config.http.listen).with_context(|| {
+            format!("cannot listen on {}; choose another http.listen", config.http.listen)
+        })?;
+        listener.set_nonblocking(true)?;
+        let address = listener.local_addr()?;
+        let shared = Shared::open(config, clock)?;
+        let mut builder = Builder { shared, parts: Parts::new(stop), secrets: Vec::new() };
+        let caught_up = builder.pipeline(config)?;
+        for provider in &config.providers {
+            builder.provider(config, provider, caught_up.clone())?;
+        }
+        for sink in &config.sinks {
+            builder.sink(sink)?;
+        }
+        builder.ingress(config, listener, caught_up)?;
+        builder.care()?;
+        tracing::info!(%address, "listening");
+        Ok(Self { address, parts: builder.parts })
+    }
+
+    /// Waits until it has stopped.
+    ///
+    /// # Errors
+    /// How the first part that failed did.
+    pub async fn wait(self) -> Ending {
+        self.parts.wait().await
+    }
+}
+
+/// Opens the log that `config` names as the process that serves it.
+///
+/// # Errors
+/// When it cannot be had.
+pub fn serve_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Log>> {
+    match config.log.kind {
+        LogKind::Embedded => {
+            let mut retention = Retention::default();
+            retention.0.extend(config.log.keep.iter().map(|(topic, keep)| (*topic, keep.0)));
+            Ok(Arc::new(EmbeddedLog::serve(&config.log.path, clock, retention)?))
+        }
+    }
+}
+
+/// Opens the log that `config` names beside the process that serves it.
+///
+/// # Errors
+/// When it cannot be had.
+pub fn attach_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Log>> {
+    match config.log.kind {
+        LogKind::Embedded => Ok(Arc::new(EmbeddedLog::attach(&config.log.path, clock)?)),
+    }
+}
+
+/// Builds one configured source.
+///
+/// # Errors
+/// When its secrets or its configuration cannot be used.
+pub fn source(
+    config: &crate::config::source::SourceConfig,
+) -> anyhow::Result<(Box<dyn sources::Source>, SharedSecrets)> {
+    let name = config.name();
+    let secrets = Arc::new(
+        Secrets::load(config.secrets().to_vec()).with_context(|| format!("source {name:?}"))?,
+    );
+    let source =
+        sources::build(config, secrets.clone()).with_context(|| format!("source {name:?}"))?;
+    Ok((source, secrets))
+}
+
+/// What every part uses.
+struct Shared {
+    log: Arc<dyn Log>,
+    clock: Arc<dyn Clock>,
+    policy: Arc<Policy>,
+    catalogue: Arc<Catalogue>,
+}
+
+impl Shared {
+    fn open(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        Ok(Self {
+            log: serve_log(config, clock.clone())?,
+            clock,
+            policy: Arc::new(config.policy.clone()),
+            catalogue: Arc::new(Catalogue::built_in()?),
+        })
+    }
+}
+
+struct Builder {
+    shared: Shared,
+    parts: Parts,
+    /// What is read again from time to time.
+    secrets: Vec<SharedSecrets>,
+}
+
+impl Builder {
+    fn load(&mut self, refs: &[SecretRef], owner: &str) -> anyhow::Result<SharedSecrets> {
+        let secrets = Secrets::load(refs.to_vec()).with_context(|| owner.to_owned())?;
+        let secrets = Arc::new(secrets);
+        self.secrets.push(secrets.clone());
+        Ok(secrets)
+    }
+
+    fn pipeline(&mut self, config: &Config) -> anyhow::Result<watch::Receiver<Position>> {
+        let (progress, seen) = watch::channel(Position::default());
+        let pipeline = Pipeline {
+            log: self.shared.log.clone(),
+            folder: config.log.path.clone(),
+            policy: self.shared.policy.clone(),
+            catalogue: self.shared.catalogue.clone(),
+            clock: self.shared.clock.clone(),
+            progress,
+        };
+        self.parts
+            .spawn("pipeline", move |stop| async move { Ok(pipeline.run(stop).await?) })?;
+        Ok(seen)
+    }
+
+    fn provider(
+        &mut self,
+        config: &Config,
+        provider: &ProviderConfig,
+        progress: watch::Receiver<Position>,
+    ) -> anyhow::Result<()> {
+        let part = format!("inventory.{}", provider.name());
+        let clock = self.shared.clock.clone();
+        let concrete: Arc<dyn Provider> = match provider {
+            ProviderConfig::Deepgram(deepgram) => {
+                let secrets = self.load(std::slice::from_ref(&deepgram.api_key), &part)?;
+                Arc::new(DeepgramProvider::new(deepgram, secrets, clock.clone())?)
+            }
+        };
+        let poller = Poller {
+            provider: concrete,
+            every: provider.poll(),
+            log: self.shared.log.clone(),
+            folder: config.log.path.clone(),
+            progress,
+            clock,
+        };
+        self.parts.spawn(&part, move |stop| async move { Ok(poller.run(stop).await?) })?;
+        Ok(())
+    }
+
+    fn sink(&mut self, config: &SinkConfig) -> anyhow::Result<()> {
+        let part = format!("sink.{}", config.name());
+        let secrets = self.load(config.secrets(), &part)?;
+        let clock = self.shared.clock.clone();
+        let sink = sinks::build(config, secrets, clock.clone()).with_context(|| part.clone())?;
+        let options = config.options();
+        let worker = SinkWorker::new(sink, self.shared.log.clone(), clock, options);
+        self.parts.spawn(&part, move |stop| async move { Ok(worker.run(stop).await?) })?;
+        Ok(())
+    }
+
+    fn ingress(
+        &mut self,
+        config: &Config,
+        listener: TcpListener,
+        progress: watch::Receiver<Position>,
+    ) -> anyhow::Result<()> {
+        let mut inlets = BTreeMap::new();
+        for one in &config.sources {
+            let (source, secrets) = source(one)?;
+            self.secrets.push(secrets);
+            inlets.insert(
+                one.name().to_string(),
+                Inlet { source, keep_payload: one.keep_payload() },
+            );
+        }
+        let state = IngressState {
+            sources: Arc::new(inlets),
+            log: self.shared.log.clone(),
+            clock: self.shared.clock.clone(),
+            readiness: readiness(self.shared.log.clone(), progress)?,
+            metrics: telemetry::collect_metrics()?,
+        };
+        let http = config.http.clone();
+        self.parts.spawn("http", move |stop| async move {
+            Ok(ingress::serve(listener, &http, state, stop)?.await?)
+        })?;
+        Ok(())
+    }
+
+    /// Reads secrets again, and stops the process when the log cannot go on.
+    fn care(&mut self) -> anyhow::Result<()> {
+        let secrets = std::mem::take(&mut self.secrets);
+        let log = self.shared.log.clone();
+        self.parts.spawn("care", move |stop| async move {
+            while stop.run_until_cancelled(tokio::time::sleep(GLANCE)).await.is_some() {
+                for one in &secrets {
+                    if let Err(error) = one.reload() {
+                        tracing::warn!(%error, "a secret cannot be read again; the old one stays");
+                    }
+                }
+                if let Health::Failed(why) = log.health() {
+                    anyhow::bail!("the log has to be opened anew: {why}");
+                }
+            }
+            Ok(())
+        })?;
+        Ok(())
+    }
+}
+
+/// Ready: the log takes records, and everything it held at the start is known.
+fn readiness(
+    log: Arc<dyn Log>,
+    progress: watch::Receiver<Position>,
+) -> anyhow::Result<Readiness> {
+    let committed = log.end()?;
+    Ok(Arc::new(move || {
+        match log.health() {
+            Health::Writable => {}
+            Health::Unavailable(why) | Health::Failed(why) => return Err(why),
+        }
+        if progress.borrow().has_reached(&committed) {
+            Ok(())
+        } else {
+            Err("the read model is not up to date yet".to_owned())
+        }
+    }))
+}
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// What starting and running meet.
+pub fn serve(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
+    telemetry::write_messages(&config.telemetry)?;
+    let stop = CancellationToken::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let service = Service::start(config, clock, stop.clone())?;
+        let (waited, ()) = tokio::join!(service.wait(), stop_on_signal(stop));
+        waited
+    })
+}
+
+/// Cancels `stop` when the process is asked to end, or returns once it is cancelled.
+pub async fn stop_on_signal(stop: CancellationToken) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::warn!("signals cannot be received; only SIGKILL ends this process");
+        return;
+    };
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("asked to stop"),
+        _ = interrupt.recv() => tracing::info!("asked to stop"),
+        () = stop.cancelled() => {}
+    }
+    stop.cancel();
+}
