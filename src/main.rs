@@ -1,1 +1,13 @@
-fn main() {}
+//! The `offkey` binary: reads arguments, runs one command, turns its end into an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use offkey::cli::Cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    Cli::parse().run()
+}

@@ -1,0 +1,82 @@
+//! `offkey keys`: every key and whose it is.
+
+use clap::Args;
+use comfy_table::Cell;
+
+use super::{Context, End, output};
+use crate::{domain::Key, projection::read::Reader};
+
+/// Which keys.
+#[derive(Debug, Args)]
+pub(super) struct Keys {
+    /// Only keys that this person created, by address.
+    #[arg(long)]
+    person: Option<String>,
+    /// Keys that are gone, too.
+    #[arg(long)]
+    gone: bool,
+}
+
+impl Keys {
+    pub(super) fn run(&self, context: &Context) -> anyhow::Result<End> {
+        let (_, db) = context.reading()?;
+        let reader = Reader::new(&db);
+        let keys = match &self.person {
+            Some(person) => reader.history(&person.to_lowercase())?.keys,
+            None => reader.keys()?,
+        };
+        let is_wanted = |key: &&Key| self.gone || is_there(key);
+        let keys = keys.iter().filter(is_wanted);
+        if context.output.json {
+            for key in keys {
+                context.output.json(key)?;
+            }
+            return Ok(End::Done);
+        }
+        let projects = reader.projects()?;
+        let mut table =
+            output::table(&["key", "id", "project", "creator", "environment", "7 days", "state"]);
+        for key in keys {
+            let project = projects
+                .iter()
+                .find(|project| project.provider == key.provider && project.id == key.project)
+                .map_or(key.project.as_str(), |project| project.name.as_str());
+            let policy = &context.config.policy;
+            let (environment, _) = policy.environment(&key.tags, &key.label, project);
+            table.add_row([
+                Cell::new(&key.label),
+                Cell::new(output::short(&key.id)),
+                Cell::new(format!("{} {project}", key.provider)),
+                Cell::new(creator(key)),
+                Cell::new(environment.label()),
+                Cell::new(requests(key)),
+                Cell::new(state(key, context.clock.now())),
+            ]);
+        }
+        context.output.table(&table)?;
+        Ok(End::Done)
+    }
+}
+
+fn is_there(key: &Key) -> bool {
+    key.history.last().is_some_and(|last| last.valid_to.is_none())
+}
+
+fn creator(key: &Key) -> String {
+    key.history.last().map_or_else(String::new, |last| {
+        last.creator.email.as_ref().map_or_else(|| last.creator.id.clone(), ToString::to_string)
+    })
+}
+
+fn requests(key: &Key) -> String {
+    key.uses.last().map_or_else(|| "unknown".to_owned(), |seen| seen.requests_7d.to_string())
+}
+
+fn state(key: &Key, now: jiff::Timestamp) -> String {
+    match (key.history.last().and_then(|last| last.valid_to), key.expires_at) {
+        (Some(gone), _) => format!("gone since {}", output::moment(gone)),
+        (None, Some(end)) if end <= now => format!("expired {}", output::moment(end)),
+        (None, Some(end)) => format!("expires {}", output::moment(end)),
+        (None, None) => "active".to_owned(),
+    }
+}

@@ -1,0 +1,119 @@
+//! A report as tables: what stops, and what stays alive in whose hands.
+
+use comfy_table::{Cell, Table};
+
+use super::output::{self, Output};
+use crate::domain::{
+    Fate, Impact, Report, Severity, Status,
+    impact::{Environment, Successor},
+};
+
+/// Whether the key still works in the person's hands after the change.
+fn stays_alive(impact: &Impact) -> bool {
+    match impact.fate {
+        Fate::Survives | Fate::Unknown => true,
+        Fate::Dies | Fate::Dormant | Fate::Shrinks => impact.effective_at.is_none(),
+        Fate::Blocks => false,
+    }
+}
+
+/// Whether a production key would stop because of the change.
+pub(super) fn kills_production(report: &Report) -> bool {
+    report.impacts.iter().any(|impact| {
+        impact.fate == Fate::Dies
+            && impact.status == Status::Open
+            && impact.key.environment == Environment::Production
+            && impact.severity.level > Severity::Info
+    })
+}
+
+/// Writes the report for a person to read.
+pub(super) fn print(output: Output, report: &Report) -> std::io::Result<()> {
+    let outcome = &report.outcome;
+    output.line(&format!(
+        "{} {} ({}), effective {}: {}",
+        outcome.person.id,
+        outcome.change,
+        outcome.scope,
+        output::moment(outcome.effective_at),
+        outcome.reason
+    ))?;
+    let open = |impact: &&Impact| impact.status == Status::Open;
+    let stopping: Vec<&Impact> = report
+        .impacts
+        .iter()
+        .filter(open)
+        .filter(|impact| matches!(impact.fate, Fate::Dies | Fate::Dormant | Fate::Shrinks))
+        .collect();
+    let alive: Vec<&Impact> = report
+        .impacts
+        .iter()
+        .filter(open)
+        .filter(|impact| stays_alive(impact))
+        .collect();
+    if !stopping.is_empty() {
+        output.line("\nWhat stops working")?;
+        output.table(&stopping_table(&stopping))?;
+    }
+    if !alive.is_empty() {
+        output.line(&format!("\nWhat stays alive in the hands of {}", outcome.person.id))?;
+        output.table(&alive_table(&alive))?;
+    }
+    output.line(&format!("digest {}", output::short(&outcome.digest)))
+}
+
+fn stopping_table(impacts: &[&Impact]) -> Table {
+    let mut table = output::table(&[
+        "severity", "key", "project", "fate", "when", "act by (UTC)", "who acts", "why so severe",
+    ]);
+    for impact in impacts {
+        let when = impact.effective_at.map_or_else(
+            || "when the member is removed".to_owned(),
+            output::moment,
+        );
+        let who = match &impact.successor {
+            Successor::Found(contact) => contact.email.to_string(),
+            Successor::None { none_because } => format!("nobody: {none_because}"),
+        };
+        table.add_row([
+            output::severity(impact.severity.level),
+            Cell::new(name(impact)),
+            Cell::new(project(impact)),
+            output::fate(impact.fate),
+            Cell::new(when),
+            Cell::new(output::moment(impact.act_by)),
+            Cell::new(who),
+            Cell::new(impact.severity.reasons.join("; ")),
+        ]);
+    }
+    table
+}
+
+fn alive_table(impacts: &[&Impact]) -> Table {
+    let mut table = output::table(&["key", "project", "until", "end it by (UTC)"]);
+    for impact in impacts {
+        let until = match impact.fate {
+            Fate::Survives => "somebody deletes it",
+            Fate::Unknown => "nobody documents it",
+            Fate::Dies | Fate::Dormant | Fate::Shrinks | Fate::Blocks => {
+                "somebody removes the member"
+            }
+        };
+        table.add_row([
+            Cell::new(name(impact)),
+            Cell::new(project(impact)),
+            Cell::new(until),
+            Cell::new(output::moment(impact.act_by)),
+        ]);
+    }
+    table
+}
+
+fn name(impact: &Impact) -> String {
+    format!("{} ({})", impact.key.label, output::short(&impact.key.id))
+}
+
+fn project(impact: &Impact) -> String {
+    let name = impact.key.project_name.as_deref().unwrap_or(&impact.key.project);
+    format!("{} {name}", impact.key.provider)
+}
