@@ -1,6 +1,7 @@
 //! The words of Offkey as parsed types. No IO, no clock.
 
 pub mod change;
+pub mod delivery;
 pub mod fate;
 pub mod id;
 pub mod impact;

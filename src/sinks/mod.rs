@@ -1,10 +1,28 @@
 //! Sinks: where impacts go. One cursor a sink, so that none delays another.
 
-use std::time::Duration;
+pub mod address;
+pub mod file;
+pub mod metrics;
+pub mod retry;
+pub mod webhook;
+mod window;
+pub mod worker;
+
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-use crate::domain::Record;
+use self::{
+    file::FileSink,
+    retry::Schedule,
+    webhook::{WebhookError, WebhookSink},
+    worker::WorkerOptions,
+};
+use crate::{
+    clock::Clock,
+    config::{secret::Secrets, sink::SinkConfig},
+    domain::Record,
+};
 
 /// One configured receiver of impacts.
 #[async_trait]
@@ -38,4 +56,54 @@ pub enum Delivery {
         /// Why, for a person to read.
         why: String,
     },
+}
+
+impl Delivery {
+    /// The outcome's name in metrics.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Retry { .. } => "retry",
+            Self::Refused { .. } => "refused",
+            Self::Park { .. } => "park",
+        }
+    }
+}
+
+/// The sink that `config` describes; `secrets` are those of its `secret_refs`.
+///
+/// # Errors
+/// [`WebhookError`] when the configuration or a secret is of no use.
+pub fn build(
+    config: &SinkConfig,
+    secrets: Arc<Secrets>,
+    clock: Arc<dyn Clock>,
+) -> Result<Arc<dyn Sink>, WebhookError> {
+    Ok(match config {
+        SinkConfig::Webhook(webhook) => Arc::new(WebhookSink::new(webhook, secrets, clock)?),
+        SinkConfig::File(file) => Arc::new(FileSink::new(file)),
+    })
+}
+
+/// How the worker of the sink that `config` describes works.
+#[must_use]
+pub fn worker_options(config: &SinkConfig) -> WorkerOptions {
+    let options = WorkerOptions::default();
+    match config {
+        SinkConfig::Webhook(webhook) => WorkerOptions {
+            window: webhook.window.get(),
+            concurrency: webhook.concurrency.get(),
+            schedule: Schedule {
+                retry_for: webhook.retry_for,
+                ..options.schedule
+            },
+            ..options
+        },
+        // One after the other, so that the lines keep the order of the log.
+        SinkConfig::File(_) => WorkerOptions {
+            concurrency: 1,
+            ..options
+        },
+    }
 }
