@@ -1,1 +1,3 @@
-//! One file a provider.
+//! One file or folder a provider.
+
+pub mod deepgram;
