@@ -1,5 +1,6 @@
 //! Configuration: TOML, then the environment, then flags; parsed into real types at load.
 
+pub mod declarative;
 pub mod http;
 pub mod provider;
 pub mod secret;

@@ -1,11 +1,11 @@
-//! Where the values of an event stand: `JSONPath`s (RFC 9535) and headers, as configured.
+//! Where the values of an event stand: by JSONPath (RFC 9535) or header, as configured.
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
 use super::{Request, SourceError, proof::header_name};
 use crate::{
-    config::source::{EventIdConfig, ScopeConfig, SelectorConfig, TimeConfig},
+    config::declarative::{EventIdConfig, ScopeConfig, SelectorConfig, TimeConfig},
     domain::{Scope, id::content_id},
     sources::time::TimeFormat,
 };

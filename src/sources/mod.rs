@@ -226,3 +226,73 @@ impl Reading {
 
 /// The secrets a source checks with: several at once during a rotation, exchanged without restart.
 pub type SharedSecrets = Arc<Secrets>;
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::{Reading, Request};
+    use crate::domain::{ChangeId, ChangeKind, MembershipChange, PersonRef, Scope};
+
+    /// A file of the fixtures that are kept outside the project; none where they are not.
+    pub(super) fn fixture(path: &str) -> Option<Vec<u8>> {
+        let shared = std::env::var_os("OFFKEY_SHARED").map_or_else(
+            || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"),
+            PathBuf::from,
+        );
+        let whole = shared.join("fixtures/sources").join(path);
+        let bytes = std::fs::read(&whole).ok();
+        if bytes.is_none() {
+            eprintln!(
+                "SKIPPED: {} is not there; set OFFKEY_SHARED",
+                whole.display()
+            );
+        }
+        bytes
+    }
+
+    /// The fixture `path` as JSON.
+    pub(super) fn vectors(path: &str) -> Option<serde_json::Value> {
+        Some(serde_json::from_slice(&fixture(path)?).unwrap())
+    }
+
+    #[test]
+    fn a_header_given_twice_is_nobodys() {
+        let headers = [("a", "1"), ("b", "2"), ("b", "2")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let request = Request {
+            headers: &headers,
+            body: &[],
+            received_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        assert_eq!(request.header("a"), Some("1"));
+        assert_eq!((request.header("b"), request.header("c")), (None, None));
+    }
+
+    #[test]
+    fn a_change_given_twice_counts_once_and_with_another_content_not_at_all() {
+        let change = MembershipChange {
+            id: ChangeId::derive("s", "e"),
+            source: "s".to_owned(),
+            event_id: "e".to_owned(),
+            change: ChangeKind::Removed,
+            person: PersonRef::default(),
+            scope: Scope::Organisation {},
+            effective_at: jiff::Timestamp::UNIX_EPOCH,
+            not_before: None,
+            published_at: jiff::Timestamp::UNIX_EPOCH,
+            role: None,
+            actor: None,
+            reason: None,
+        };
+        let mut reading = Reading::default();
+        reading.add(change.clone());
+        reading.add(change.clone());
+        assert_eq!((reading.changes.len(), reading.unusable.len()), (1, 0));
+        reading.add(MembershipChange {
+            change: ChangeKind::Joined,
+            ..change
+        });
+        assert_eq!((reading.changes.len(), reading.unusable.len()), (1, 1));
+    }
+}

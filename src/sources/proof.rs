@@ -10,7 +10,7 @@ use super::{
     standard_webhooks::StandardProof,
     time::TimeFormat,
 };
-use crate::config::source::{HmacConfig, KeyConfig, ProofConfig, SignedPart};
+use crate::config::declarative::{HmacConfig, KeyConfig, ProofConfig, SignedPart};
 
 /// One way to prove a request.
 #[derive(Debug)]

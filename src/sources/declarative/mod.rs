@@ -13,7 +13,7 @@ use super::{
     time::{check_effective, check_published},
 };
 use crate::{
-    config::source::{DeclarativeConfig, EventsConfig},
+    config::declarative::{DeclarativeConfig, EventsConfig},
     domain::{ChangeId, ChangeKind, Email, MembershipChange, PersonRef, RoleChange},
 };
 
