@@ -56,12 +56,19 @@ impl Service {
         stop: CancellationToken,
     ) -> anyhow::Result<Self> {
         let listener = TcpListener::bind(config.http.listen).with_context(|| {
-            format!("cannot listen on {}; choose another http.listen", config.http.listen)
+            format!(
+                "cannot listen on {}; choose another http.listen",
+                config.http.listen
+            )
         })?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
         let shared = Shared::open(config, clock)?;
-        let mut builder = Builder { shared, parts: Parts::new(stop), secrets: Vec::new() };
+        let mut builder = Builder {
+            shared,
+            parts: Parts::new(stop),
+            secrets: Vec::new(),
+        };
         let caught_up = builder.pipeline(config)?;
         for provider in &config.providers {
             builder.provider(config, provider, caught_up.clone())?;
@@ -72,7 +79,10 @@ impl Service {
         builder.ingress(config, listener, caught_up)?;
         builder.care()?;
         tracing::info!(%address, "listening");
-        Ok(Self { address, parts: builder.parts })
+        Ok(Self {
+            address,
+            parts: builder.parts,
+        })
     }
 
     /// Waits until it has stopped.
@@ -92,8 +102,14 @@ pub fn serve_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<d
     match config.log.kind {
         LogKind::Embedded => {
             let mut retention = Retention::default();
-            retention.0.extend(config.log.keep.iter().map(|(topic, keep)| (*topic, keep.0)));
-            Ok(Arc::new(EmbeddedLog::serve(&config.log.path, clock, retention)?))
+            retention
+                .0
+                .extend(config.log.keep.iter().map(|(topic, keep)| (*topic, keep.0)));
+            Ok(Arc::new(EmbeddedLog::serve(
+                &config.log.path,
+                clock,
+                retention,
+            )?))
         }
     }
 }
@@ -168,8 +184,9 @@ impl Builder {
             clock: self.shared.clock.clone(),
             progress,
         };
-        self.parts
-            .spawn("pipeline", move |stop| async move { Ok(pipeline.run(stop).await?) })?;
+        self.parts.spawn("pipeline", move |stop| async move {
+            Ok(pipeline.run(stop).await?)
+        })?;
         Ok(seen)
     }
 
@@ -195,18 +212,24 @@ impl Builder {
             progress,
             clock,
         };
-        self.parts.spawn(&part, move |stop| async move { Ok(poller.run(stop).await?) })?;
+        self.parts.spawn(
+            &part,
+            move |stop| async move { Ok(poller.run(stop).await?) },
+        )?;
         Ok(())
     }
 
     fn sink(&mut self, config: &SinkConfig) -> anyhow::Result<()> {
-        let part = format!("sink.{}", config.name());
-        let secrets = self.load(config.secrets(), &part)?;
+        let part = format!("sink.{}", config.name().as_str());
+        let secrets = self.load(config.secret_refs(), &part)?;
         let clock = self.shared.clock.clone();
         let sink = sinks::build(config, secrets, clock.clone()).with_context(|| part.clone())?;
-        let options = config.options();
+        let options = sinks::worker_options(config);
         let worker = SinkWorker::new(sink, self.shared.log.clone(), clock, options);
-        self.parts.spawn(&part, move |stop| async move { Ok(worker.run(stop).await?) })?;
+        self.parts.spawn(
+            &part,
+            move |stop| async move { Ok(worker.run(stop).await?) },
+        )?;
         Ok(())
     }
 
@@ -222,7 +245,10 @@ impl Builder {
             self.secrets.push(secrets);
             inlets.insert(
                 one.name().to_string(),
-                Inlet { source, keep_payload: one.keep_payload() },
+                Inlet {
+                    source,
+                    keep_payload: one.keep_payload(),
+                },
             );
         }
         let state = IngressState {
@@ -244,7 +270,11 @@ impl Builder {
         let secrets = std::mem::take(&mut self.secrets);
         let log = self.shared.log.clone();
         self.parts.spawn("care", move |stop| async move {
-            while stop.run_until_cancelled(tokio::time::sleep(GLANCE)).await.is_some() {
+            while stop
+                .run_until_cancelled(tokio::time::sleep(GLANCE))
+                .await
+                .is_some()
+            {
                 for one in &secrets {
                     if let Err(error) = one.reload() {
                         tracing::warn!(%error, "a secret cannot be read again; the old one stays");
@@ -261,10 +291,7 @@ impl Builder {
 }
 
 /// Ready: the log takes records, and everything it held at the start is known.
-fn readiness(
-    log: Arc<dyn Log>,
-    progress: watch::Receiver<Position>,
-) -> anyhow::Result<Readiness> {
+fn readiness(log: Arc<dyn Log>, progress: watch::Receiver<Position>) -> anyhow::Result<Readiness> {
     let committed = log.end()?;
     Ok(Arc::new(move || {
         match log.health() {
@@ -286,7 +313,9 @@ fn readiness(
 pub fn serve(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
     telemetry::write_messages(&config.telemetry)?;
     let stop = CancellationToken::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let service = Service::start(config, clock, stop.clone())?;
         let (waited, ()) = tokio::join!(service.wait(), stop_on_signal(stop));
@@ -297,9 +326,10 @@ pub fn serve(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<()> {
 /// Cancels `stop` when the process is asked to end, or returns once it is cancelled.
 pub async fn stop_on_signal(stop: CancellationToken) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         tracing::warn!("signals cannot be received; only SIGKILL ends this process");
         return;
     };

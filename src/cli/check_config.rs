@@ -15,11 +15,14 @@ pub(super) fn run(context: &Context) -> anyhow::Result<End> {
     }
     for sink in &config.sinks {
         let owner = || format!("sink {:?}", sink.name());
-        let secrets = Arc::new(Secrets::load(sink.secrets().to_vec()).with_context(owner)?);
+        let secrets = Arc::new(Secrets::load(sink.secret_refs().to_vec()).with_context(owner)?);
         sinks::build(sink, secrets, context.clock.clone()).with_context(owner)?;
     }
     for provider in &config.providers {
-        provider.api_key().read().with_context(|| format!("provider {:?}", provider.name()))?;
+        provider
+            .api_key()
+            .read()
+            .with_context(|| format!("provider {:?}", provider.name()))?;
     }
     let counts = [
         ("sources", config.sources.len()),
@@ -27,10 +30,16 @@ pub(super) fn run(context: &Context) -> anyhow::Result<End> {
         ("sinks", config.sinks.len()),
     ];
     if context.output.json {
-        context.output.json(&serde_json::json!({ "usable": true, "counts": counts.map(|c| c.1) }))?;
+        context
+            .output
+            .json(&serde_json::json!({ "usable": true, "counts": counts.map(|c| c.1) }))?;
     } else {
-        let counted = counts.map(|(what, count)| format!("{count} {what}")).join(", ");
-        context.output.line(&format!("the configuration can be used: {counted}"))?;
+        let counted = counts
+            .map(|(what, count)| format!("{count} {what}"))
+            .join(", ");
+        context
+            .output
+            .line(&format!("the configuration can be used: {counted}"))?;
     }
     Ok(End::Done)
 }

@@ -59,7 +59,9 @@ fn find<'a>(all: &'a [DeadLetter], id: &str) -> anyhow::Result<&'a DeadLetter> {
 
 fn list(context: &Context, all: &[DeadLetter]) -> anyhow::Result<()> {
     if context.output.json {
-        return all.iter().try_for_each(|letter| context.output.json(letter));
+        return all
+            .iter()
+            .try_for_each(|letter| context.output.json(letter));
     }
     let mut table = output::table(&["id", "sink", "last attempt (UTC)", "attempts", "why"]);
     for letter in all {
@@ -90,11 +92,17 @@ fn redrive(context: &Context, letter: &DeadLetter) -> anyhow::Result<()> {
         original: letter.original.clone(),
     };
     let log = app::attach_log(&context.config, context.clock.clone())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(log.append(vec![wish.to_record()]))?;
     if context.output.json {
         return context.output.json(&wish);
     }
-    let said = format!("the sink {} tries {} again", letter.sink, output::short(&id_of(letter)));
+    let said = format!(
+        "the sink {} tries {} again",
+        letter.sink,
+        output::short(&id_of(letter))
+    );
     Ok(context.output.line(&said)?)
 }

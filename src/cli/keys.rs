@@ -34,8 +34,15 @@ impl Keys {
             return Ok(End::Done);
         }
         let projects = reader.projects()?;
-        let mut table =
-            output::table(&["key", "id", "project", "creator", "environment", "7 days", "state"]);
+        let mut table = output::table(&[
+            "key",
+            "id",
+            "project",
+            "creator",
+            "environment",
+            "7 days",
+            "state",
+        ]);
         for key in keys {
             let project = projects
                 .iter()
@@ -59,21 +66,31 @@ impl Keys {
 }
 
 fn is_there(key: &Key) -> bool {
-    key.history.last().is_some_and(|last| last.valid_to.is_none())
+    key.history
+        .last()
+        .is_some_and(|last| last.valid_to.is_none())
 }
 
 fn creator(key: &Key) -> String {
     key.history.last().map_or_else(String::new, |last| {
-        last.creator.email.as_ref().map_or_else(|| last.creator.id.clone(), ToString::to_string)
+        last.creator
+            .email
+            .as_ref()
+            .map_or_else(|| last.creator.id.clone(), ToString::to_string)
     })
 }
 
 fn requests(key: &Key) -> String {
-    key.uses.last().map_or_else(|| "unknown".to_owned(), |seen| seen.requests_7d.to_string())
+    key.uses
+        .last()
+        .map_or_else(|| "unknown".to_owned(), |seen| seen.requests_7d.to_string())
 }
 
 fn state(key: &Key, now: jiff::Timestamp) -> String {
-    match (key.history.last().and_then(|last| last.valid_to), key.expires_at) {
+    match (
+        key.history.last().and_then(|last| last.valid_to),
+        key.expires_at,
+    ) {
         (Some(gone), _) => format!("gone since {}", output::moment(gone)),
         (None, Some(end)) if end <= now => format!("expired {}", output::moment(end)),
         (None, Some(end)) => format!("expires {}", output::moment(end)),

@@ -67,7 +67,7 @@ enum Command {
     #[command(subcommand)]
     Simulate(simulate::Simulate),
     /// Send a signed change to a running service.
-    Send(send::Send),
+    Send(Box<send::Send>),
     /// Say what a change that has not happened would do.
     Preview(preview::Preview),
     /// Who has keys, and whom you cannot remove today.
@@ -111,7 +111,10 @@ struct Context {
 impl Context {
     /// The catalogue and the projection, open to read beside a running service.
     fn reading(&self) -> anyhow::Result<(Catalogue, rusqlite::Connection)> {
-        Ok((Catalogue::built_in()?, projection::open_reader(&self.config.log.path)?))
+        Ok((
+            Catalogue::built_in()?,
+            projection::open_reader(&self.config.log.path)?,
+        ))
     }
 }
 
@@ -132,7 +135,9 @@ impl Cli {
     }
 
     fn dispatch(self) -> anyhow::Result<End> {
-        let output = Output { json: self.global.json };
+        let output = Output {
+            json: self.global.json,
+        };
         match self.command {
             Command::Completions { shell } => {
                 let mut script = Vec::new();
@@ -152,13 +157,22 @@ impl Cli {
 fn run(command: Command, global: &Global, output: Output) -> anyhow::Result<End> {
     let mut flags = Overrides::default();
     if let Some(folder) = &global.data {
-        flags.log.insert("path".to_owned(), folder.display().to_string());
+        flags
+            .log
+            .insert("path".to_owned(), folder.display().to_string());
     }
-    if let Command::Serve { listen: Some(listen) } = &command {
+    if let Command::Serve {
+        listen: Some(listen),
+    } = &command
+    {
         flags.http.insert("listen".to_owned(), listen.clone());
     }
     let config = Config::load(global.config.as_deref(), &flags)?;
-    let context = Context { config, output, clock: Arc::new(SystemClock) };
+    let context = Context {
+        config,
+        output,
+        clock: Arc::new(SystemClock),
+    };
     match command {
         Command::Serve { .. } => app::serve(&context.config, context.clock).map(|()| End::Done),
         Command::Send(send) => send.run(&context),

@@ -46,14 +46,24 @@ pub(super) fn run(context: &Context) -> anyhow::Result<End> {
 /// Everybody, those whose removal hurts most first.
 pub(super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
     let (catalogue, db) = context.reading()?;
-    let (reader, policy, now) = (Reader::new(&db), &context.config.policy, context.clock.now());
+    let (reader, policy, now) = (
+        Reader::new(&db),
+        &context.config.policy,
+        context.clock.now(),
+    );
     let mut rows = Vec::new();
     for person in reader.people()? {
         let history = reader.history(&person)?;
-        let Ok(email) = Email::parse(&person) else { continue };
+        let Ok(email) = Email::parse(&person) else {
+            continue;
+        };
         let change = imagine(email, ChangeKind::Removed, Scope::Organisation {}, now);
-        let inputs =
-            Inputs { change: &change, history: &history, catalogue: &catalogue, policy };
+        let inputs = Inputs {
+            change: &change,
+            history: &history,
+            catalogue: &catalogue,
+            policy,
+        };
         let report = correlate(&inputs);
         let dying = || {
             report.impacts.iter().filter(|impact| {
@@ -63,26 +73,43 @@ pub(super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
             })
         };
         let production = |environment| environment == Environment::Production;
-        let accounts = history.accounts.iter().map(|(system, id)| format!("{system}:{id}"));
+        let accounts = history
+            .accounts
+            .iter()
+            .map(|(system, id)| format!("{system}:{id}"));
         rows.push(Row {
             accounts: accounts.collect(),
             name: history.name,
             keys: report.impacts.len(),
             would_die: dying().count(),
-            production: dying().filter(|impact| production(impact.key.environment)).count(),
-            worst: report.impacts.iter().map(|impact| impact.severity.level).max(),
+            production: dying()
+                .filter(|impact| production(impact.key.environment))
+                .count(),
+            worst: report
+                .impacts
+                .iter()
+                .map(|impact| impact.severity.level)
+                .max(),
             can_be_removed: !kills_production(&report),
             person,
         });
     }
-    rows.sort_by(|a, b| (b.worst, b.production, &a.person).cmp(&(a.worst, a.production, &b.person)));
+    rows.sort_by(|a, b| {
+        (b.worst, b.production, &a.person).cmp(&(a.worst, a.production, &b.person))
+    });
     Ok(rows)
 }
 
 /// Writes the rows for a person to read.
 pub(super) fn print(output: Output, rows: &[Row]) -> std::io::Result<()> {
-    let mut table =
-        output::table(&["person", "keys", "would die", "in production", "worst", "remove today?"]);
+    let mut table = output::table(&[
+        "person",
+        "keys",
+        "would die",
+        "in production",
+        "worst",
+        "remove today?",
+    ]);
     for row in rows {
         table.add_row([
             Cell::new(&row.person),

@@ -37,7 +37,11 @@ impl Preview {
         } else {
             report::print(context.output, &report)?;
         }
-        Ok(if report::kills_production(&report) { End::ProductionDies } else { End::Done })
+        Ok(if report::kills_production(&report) {
+            End::ProductionDies
+        } else {
+            End::Done
+        })
     }
 }
 
@@ -60,7 +64,10 @@ pub(super) fn imagine(
         source,
         event_id,
         change,
-        person: PersonRef { email: Some(email), ..PersonRef::default() },
+        person: PersonRef {
+            email: Some(email),
+            ..PersonRef::default()
+        },
         scope,
         effective_at: at,
         not_before: None,
@@ -75,7 +82,17 @@ pub(super) fn imagine(
 pub(super) fn make(context: &Context, change: &MembershipChange) -> anyhow::Result<Report> {
     let (catalogue, db) = context.reading()?;
     let policy = &context.config.policy;
-    let person = person_of(&policy.links, &change.source, None, change.person.email.as_ref());
+    let person = person_of(
+        &policy.links,
+        &change.source,
+        None,
+        change.person.email.as_ref(),
+    );
     let history = Reader::new(&db).history(&person)?;
-    Ok(correlate(&Inputs { change, history: &history, catalogue: &catalogue, policy }))
+    Ok(correlate(&Inputs {
+        change,
+        history: &history,
+        catalogue: &catalogue,
+        policy,
+    }))
 }

@@ -76,37 +76,58 @@ fn show(context: &Context, one: &Quarantined) -> anyhow::Result<()> {
     if context.output.json {
         return context.output.json(one);
     }
-    context.output.line(&format!("{} from {}: {}", one.id, one.source, one.why))?;
+    context
+        .output
+        .line(&format!("{} from {}: {}", one.id, one.source, one.why))?;
     for (name, value) in &one.headers {
         context.output.line(&format!("{name}: {value}"))?;
     }
     let body = one.payload();
     let text = body.as_deref().map(String::from_utf8_lossy);
-    Ok(context.output.line(&text.unwrap_or("(the source keeps no payload)".into()))?)
+    Ok(context
+        .output
+        .line(&text.unwrap_or("(the source keeps no payload)".into()))?)
 }
 
 fn redrive(context: &Context, one: &Quarantined) -> anyhow::Result<()> {
-    let body = one.payload().context("the source keeps no payload, so nothing can be read again")?;
-    let configured = context.config.sources.iter().find(|source| source.name().as_str() == one.source);
+    let body = one
+        .payload()
+        .context("the source keeps no payload, so nothing can be read again")?;
+    let configured = context
+        .config
+        .sources
+        .iter()
+        .find(|source| source.name().as_str() == one.source);
     let config = configured
         .with_context(|| format!("no source {:?} is configured; give --config", one.source))?;
     let (source, _) = app::source(config)?;
     let now = context.clock.now();
-    let reading =
-        source.read(&Request { headers: &one.headers, body: &body, received_at: now });
-    if let Some(why) = reading.unreadable.or(reading.unusable.first().map(|one| one.why.clone())) {
+    let reading = source.read(&Request {
+        headers: &one.headers,
+        body: &body,
+        received_at: now,
+    });
+    if let Some(why) = reading
+        .unreadable
+        .or(reading.unusable.first().map(|one| one.why.clone()))
+    {
         anyhow::bail!("it still cannot be used: {why}");
     }
     let changes: Vec<&MembershipChange> = reading.changes.iter().collect();
     let records: Vec<Record> = changes.iter().map(|change| change.to_record(now)).collect();
     let log = app::attach_log(&context.config, context.clock.clone())?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(log.append(records))?;
     if context.output.json {
         return context.output.json(&changes);
     }
     for change in changes {
-        context.output.line(&format!("accepted {} as change {}", change.change, change.id))?;
+        context.output.line(&format!(
+            "accepted {} as change {}",
+            change.change, change.id
+        ))?;
     }
     Ok(())
 }

@@ -56,7 +56,10 @@ pub(super) fn print(output: Output, report: &Report) -> std::io::Result<()> {
         output.table(&stopping_table(&stopping))?;
     }
     if !alive.is_empty() {
-        output.line(&format!("\nWhat stays alive in the hands of {}", outcome.person.id))?;
+        output.line(&format!(
+            "\nWhat stays alive in the hands of {}",
+            outcome.person.id
+        ))?;
         output.table(&alive_table(&alive))?;
     }
     output.line(&format!("digest {}", output::short(&outcome.digest)))
@@ -64,13 +67,19 @@ pub(super) fn print(output: Output, report: &Report) -> std::io::Result<()> {
 
 fn stopping_table(impacts: &[&Impact]) -> Table {
     let mut table = output::table(&[
-        "severity", "key", "project", "fate", "when", "act by (UTC)", "who acts", "why so severe",
+        "severity",
+        "key",
+        "project",
+        "fate",
+        "when",
+        "act by (UTC)",
+        "who acts",
+        "why so severe",
     ]);
     for impact in impacts {
-        let when = impact.effective_at.map_or_else(
-            || "when the member is removed".to_owned(),
-            output::moment,
-        );
+        let when = impact
+            .effective_at
+            .map_or_else(|| "when the member is removed".to_owned(), output::moment);
         let who = match &impact.successor {
             Successor::Found(contact) => contact.email.to_string(),
             Successor::None { none_because } => format!("nobody: {none_because}"),
@@ -114,6 +123,10 @@ fn name(impact: &Impact) -> String {
 }
 
 fn project(impact: &Impact) -> String {
-    let name = impact.key.project_name.as_deref().unwrap_or(&impact.key.project);
+    let name = impact
+        .key
+        .project_name
+        .as_deref()
+        .unwrap_or(&impact.key.project);
     format!("{} {name}", impact.key.provider)
 }

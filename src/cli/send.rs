@@ -71,15 +71,22 @@ impl Send {
         let (url, secrets) = self.receiver(&context.config)?;
         let now = context.clock.now();
         let body = serde_json::to_vec(&ChangeMessage::new(now, self.change.data()))?;
-        let id = self.id.clone().unwrap_or_else(|| format!("msg_{}", uuid::Uuid::new_v4().simple()));
+        let id = self
+            .id
+            .clone()
+            .unwrap_or_else(|| format!("msg_{}", uuid::Uuid::new_v4().simple()));
         let request = Signed { url, id, body };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         let answer = runtime.block_on(request.post(&secrets, now))?;
         if context.output.json {
             context.output.raw(answer.as_bytes())?;
             context.output.raw(b"\n")?;
         } else {
-            context.output.line(&format!("the service answered {answer}"))?;
+            context
+                .output
+                .line(&format!("the service answered {answer}"))?;
         }
         Ok(End::Done)
     }
@@ -91,16 +98,25 @@ impl Send {
         }
         let mut sources = config.sources.iter().filter(|source| {
             matches!(source, SourceConfig::StandardWebhooks(_))
-                && self.source.as_deref().is_none_or(|name| source.name().as_str() == name)
+                && self
+                    .source
+                    .as_deref()
+                    .is_none_or(|name| source.name().as_str() == name)
         });
         let source = sources.next().context(
             "no such source of kind standard-webhooks; give --config, or --url and --secret-env",
         )?;
-        anyhow::ensure!(sources.next().is_none(), "there are several sources; choose one: --source");
+        anyhow::ensure!(
+            sources.next().is_none(),
+            "there are several sources; choose one: --source"
+        );
         let secrets = match &self.secret_env {
             Some(env) => SecretRef::Env { env: env.clone() }.read()?,
             None => {
-                let first = source.secrets().first().context("the source has no secret")?;
+                let first = source
+                    .secrets()
+                    .first()
+                    .context("the source has no secret")?;
                 first.read()?
             }
         };
@@ -114,7 +130,10 @@ impl Send {
 
 impl Change {
     fn data(&self) -> ChangeData {
-        let role = RoleChange { from: self.role_from.clone(), to: self.role_to.clone() };
+        let role = RoleChange {
+            from: self.role_from.clone(),
+            to: self.role_to.clone(),
+        };
         ChangeData {
             change: self.change,
             person: PersonRef {
@@ -146,8 +165,10 @@ impl Signed {
         secrets: &[SecretString],
         now: Timestamp,
     ) -> anyhow::Result<String> {
-        let keys: Vec<SignatureKey> =
-            secrets.iter().map(SignatureKey::parse).collect::<Result<_, _>>()?;
+        let keys: Vec<SignatureKey> = secrets
+            .iter()
+            .map(SignatureKey::parse)
+            .collect::<Result<_, _>>()?;
         let seconds = now.as_second();
         let signature = sign_all(&keys, &self.id, seconds, &self.body);
         let client = reqwest::Client::builder()
@@ -163,10 +184,15 @@ impl Signed {
             .body(self.body)
             .send()
             .await
-            .with_context(|| format!("{} cannot be reached; is `offkey serve` running?", self.url))?;
+            .with_context(|| {
+                format!("{} cannot be reached; is `offkey serve` running?", self.url)
+            })?;
         let status = answer.status();
         let text = answer.text().await?;
-        anyhow::ensure!(status.is_success(), "the service refused with {status}: {text}");
+        anyhow::ensure!(
+            status.is_success(),
+            "the service refused with {status}: {text}"
+        );
         Ok(text)
     }
 }

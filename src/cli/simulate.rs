@@ -28,7 +28,12 @@ pub(super) struct Deepgram {
     #[arg(long, default_value = "127.0.0.1:8090", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// The key of an owner.
-    #[arg(long, env = "DEEPGRAM_API_KEY", hide_env_values = true, value_name = "KEY")]
+    #[arg(
+        long,
+        env = "DEEPGRAM_API_KEY",
+        hide_env_values = true,
+        value_name = "KEY"
+    )]
     api_key: SecretString,
     /// Another company than the invented one (TOML).
     #[arg(long, value_name = "FILE")]
@@ -47,16 +52,19 @@ impl Simulate {
             None => Company::demo(SystemClock.now()),
         };
         let listen = deepgram.listen;
-        let simulator =
-            Simulator::start(company, deepgram.api_key, listen, Arc::new(SystemClock))
-                .with_context(|| format!("cannot simulate on {listen}"))?;
+        let simulator = Simulator::start(company, deepgram.api_key, listen, Arc::new(SystemClock))
+            .with_context(|| format!("cannot simulate on {listen}"))?;
         let address = simulator.base_url();
         if output.json {
             output.json(&serde_json::json!({ "listening": address }))?;
         } else {
-            output.line(&format!("standing in for Deepgram on {address}, Ctrl-C ends it"))?;
+            output.line(&format!(
+                "standing in for Deepgram on {address}, Ctrl-C ends it"
+            ))?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(stop_on_signal(CancellationToken::new()));
         simulator.stop()?;
         Ok(End::Done)

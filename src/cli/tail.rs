@@ -51,7 +51,9 @@ impl From {
 
 impl Tail {
     pub(super) fn run(&self, context: &Context) -> anyhow::Result<End> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(self.tail(context))
     }
 
@@ -63,8 +65,11 @@ impl Tail {
             From::At(at) => at,
             From::Ago(ago) => context.clock.now().saturating_sub(ago)?,
         };
-        let mut position =
-            if self.from == From::End { end.clone() } else { Position::default() };
+        let mut position = if self.from == From::End {
+            end.clone()
+        } else {
+            Position::default()
+        };
         let mut follower = log.follow(&[self.topic], &position)?;
         while self.follow || !position.has_reached(&end) {
             let batch = follower.next(MOST).await?;
@@ -85,5 +90,7 @@ fn show(context: &Context, record: &Record) -> anyhow::Result<()> {
     }
     let data = String::from_utf8_lossy(&record.data);
     let at = output::moment(record.heard_at());
-    Ok(context.output.line(&format!("{at} {} {} {data}", record.kind, record.id))?)
+    Ok(context
+        .output
+        .line(&format!("{at} {} {} {data}", record.kind, record.id))?)
 }

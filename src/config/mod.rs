@@ -84,7 +84,11 @@ pub struct Keep(#[serde(with = "humantime_serde")] pub Duration);
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { kind: LogKind::Embedded, path: PathBuf::from("data"), keep: BTreeMap::new() }
+        Self {
+            kind: LogKind::Embedded,
+            path: PathBuf::from("data"),
+            keep: BTreeMap::new(),
+        }
     }
 }
 
@@ -110,7 +114,10 @@ pub enum LogFormat {
 
 impl Default for TelemetryConfig {
     fn default() -> Self {
-        Self { filter: "info".to_owned(), format: LogFormat::Pretty }
+        Self {
+            filter: "info".to_owned(),
+            format: LogFormat::Pretty,
+        }
     }
 }
 
@@ -169,8 +176,14 @@ impl Config {
 
     fn check(&self) -> Result<(), ConfigError> {
         let sources = self.sources.iter().map(|source| source.name().to_string());
-        let providers = self.providers.iter().map(|provider| provider.name().to_owned());
-        let sinks = self.sinks.iter().map(|sink| sink.name().to_owned());
+        let providers = self
+            .providers
+            .iter()
+            .map(|provider| provider.name().to_owned());
+        let sinks = self
+            .sinks
+            .iter()
+            .map(|sink| sink.name().as_str().to_owned());
         // A provider that is polled is a source too, so that both share their names.
         unique("source or provider", sources.chain(providers))?;
         unique("sink", sinks)

@@ -53,6 +53,14 @@ impl ProviderConfig {
         }
     }
 
+    /// Where the provider's credential comes from.
+    #[must_use]
+    pub fn api_key(&self) -> &SecretRef {
+        match self {
+            Self::Deepgram(config) => &config.api_key,
+        }
+    }
+
     /// How often everything is read.
     #[must_use]
     pub fn poll(&self) -> Duration {

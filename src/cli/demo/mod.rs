@@ -53,10 +53,14 @@ pub(super) struct Demo {
 
 impl Demo {
     pub(super) fn run(&self, output: &Output) -> anyhow::Result<End> {
-        let folder =
-            self.folder.clone().unwrap_or_else(|| std::env::temp_dir().join("offkey-demo"));
+        let folder = self
+            .folder
+            .clone()
+            .unwrap_or_else(|| std::env::temp_dir().join("offkey-demo"));
         clear(&folder)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(self.show(*output, &folder))?;
         Ok(End::Done)
     }
@@ -66,9 +70,14 @@ impl Demo {
         let clock = Arc::new(SystemClock);
         let stop = CancellationToken::new();
         let service = Service::start(&stage.config, clock.clone(), stop.clone())?;
-        let context = Context { config: stage.config.clone(), output, clock };
+        let context = Context {
+            config: stage.config.clone(),
+            output,
+            clock,
+        };
+        let address = service.address;
         let play = async {
-            let played = stage.play(&context, service.address).await;
+            let played = stage.play(&context, address).await;
             if played.is_err() || self.once {
                 stop.cancel();
             } else {
@@ -76,13 +85,11 @@ impl Demo {
             }
             played
         };
-        let address = service.address;
         let waited = async {
             let ended = service.wait().await;
             stop.cancel();
             ended
         };
-        tracing::debug!(%address, "the demo serves");
         let (played, ended) = tokio::join!(play, waited);
         stage.simulator.stop()?;
         played.and(ended)
@@ -102,14 +109,15 @@ impl Stage {
     fn set(folder: &Path, listen: SocketAddr) -> anyhow::Result<Self> {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let (api_key, inbound, outbound) = (random_hex(), random_secret(), random_secret());
-        for (name, secret) in
-            [("deepgram.key", &api_key), ("hr.secret", &inbound), ("rotation.secret", &outbound)]
-        {
+        for (name, secret) in [
+            ("deepgram.key", &api_key),
+            ("hr.secret", &inbound),
+            ("rotation.secret", &outbound),
+        ] {
             write_secret(&folder.join(name), secret)?;
         }
         let company = Company::demo(SystemClock.now());
-        let simulator =
-            Simulator::start(company, api_key.into(), anywhere, Arc::new(SystemClock))?;
+        let simulator = Simulator::start(company, api_key.into(), anywhere, Arc::new(SystemClock))?;
         let receiver = Receiver::start(outbound.into())?;
         // Freed again at once: whoever takes it in between makes the demo say so.
         let listen = TcpListener::bind(listen)
@@ -119,24 +127,40 @@ impl Stage {
         let text = configuration(folder, listen, &simulator.base_url(), &receiver.url());
         fs::write(&file, text)?;
         let config = Config::load(Some(&file), &Overrides::default())?;
-        Ok(Self { config, file, simulator, receiver, secret: inbound.into() })
+        Ok(Self {
+            config,
+            file,
+            simulator,
+            receiver,
+            secret: inbound.into(),
+        })
     }
 
     async fn play(&self, context: &Context, address: SocketAddr) -> anyhow::Result<()> {
         let output = context.output;
         let spinner = ProgressBar::new_spinner().with_message("reading the provider's inventory");
         spinner.enable_steady_tick(Duration::from_millis(100));
-        until(|| Ok(self.inventory(context)?.then_some(()))).await.context("the inventory")?;
+        until(|| Ok(self.inventory(context)?.then_some(())))
+            .await
+            .context("the inventory")?;
         spinner.finish_and_clear();
 
         if !output.json {
             output.line("Who may we not remove today?")?;
             people::print(output, &people::rows(context)?)?;
-            output.line(&format!("\nNow HR reports, with a signed webhook, that {LEAVER} left."))?;
+            output.line(&format!(
+                "\nNow HR reports, with a signed webhook, that {LEAVER} left."
+            ))?;
         }
         let change = self.leave(address).await?;
-        let report = until(|| self.report(context, change)).await.context("the report")?;
-        let webhook = self.receiver.first(PATIENCE).await.context("the receiver got nothing")?;
+        let report = until(|| self.report(context, change))
+            .await
+            .context("the report")?;
+        let webhook = self
+            .receiver
+            .first(PATIENCE)
+            .await
+            .context("the receiver got nothing")?;
         if output.json {
             output.json(&serde_json::json!({ "report": report, "webhook": webhook }))?;
             return Ok(());
@@ -148,7 +172,9 @@ impl Stage {
     }
 
     fn inventory(&self, context: &Context) -> anyhow::Result<bool> {
-        let Ok(db) = projection::open_reader(&context.config.log.path) else { return Ok(false) };
+        let Ok(db) = projection::open_reader(&context.config.log.path) else {
+            return Ok(false);
+        };
         Ok(Reader::new(&db).snapshot("deepgram")?.is_some())
     }
 
@@ -157,7 +183,10 @@ impl Stage {
         let now = SystemClock.now();
         let data = ChangeData {
             change: ChangeKind::Removed,
-            person: PersonRef { email: Some(Email::parse(LEAVER)?), ..PersonRef::default() },
+            person: PersonRef {
+                email: Some(Email::parse(LEAVER)?),
+                ..PersonRef::default()
+            },
             scope: None,
             effective_at: None,
             role: None,
@@ -170,7 +199,9 @@ impl Stage {
             id: id.clone(),
             body: serde_json::to_vec(&ChangeMessage::new(now, data))?,
         };
-        request.post(std::slice::from_ref(&self.secret), now).await?;
+        request
+            .post(std::slice::from_ref(&self.secret), now)
+            .await?;
         Ok(ChangeId::derive(SOURCE, &id))
     }
 
@@ -179,7 +210,10 @@ impl Stage {
         let report = Reader::new(&db).report(&change.to_string())?;
         Ok(report.map(|mut report| {
             report.impacts.sort_by_key(|impact: &Impact| {
-                (std::cmp::Reverse(impact.severity.level), impact.key.label.clone())
+                (
+                    std::cmp::Reverse(impact.severity.level),
+                    impact.key.label.clone(),
+                )
             });
             report
         }))
@@ -193,7 +227,10 @@ impl Stage {
             format!("  offkey --config {file} preview --person ada@example.com"),
             format!("  offkey --config {file} send --person ada@example.com --change reinstated"),
             format!("  offkey --config {file} tail impacts --follow"),
-            format!("Serving on http://{}, Ctrl-C ends it.", self.config.http.listen),
+            format!(
+                "Serving on http://{}, Ctrl-C ends it.",
+                self.config.http.listen
+            ),
         ];
         Ok(lines.iter().try_for_each(|line| output.line(line))?)
     }
@@ -215,7 +252,10 @@ fn show(output: Output, webhook: &Webhook) -> anyhow::Result<()> {
 fn clear(folder: &Path) -> anyhow::Result<()> {
     if let Ok(lock) = fs::File::open(folder.join("data").join("lock")) {
         lock.try_lock().with_context(|| {
-            format!("a demo is running in {}; stop it or give --folder", folder.display())
+            format!(
+                "a demo is running in {}; stop it or give --folder",
+                folder.display()
+            )
         })?;
     }
     if folder.exists() {
@@ -232,8 +272,11 @@ fn clear(folder: &Path) -> anyhow::Result<()> {
 
 fn write_secret(path: &Path, secret: &str) -> anyhow::Result<()> {
     use std::{io::Write as _, os::unix::fs::OpenOptionsExt as _};
-    let mut file =
-        fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     Ok(file.write_all(secret.as_bytes())?)
 }
 
@@ -294,5 +337,7 @@ async fn until<T>(mut ask: impl FnMut() -> anyhow::Result<Option<T>>) -> anyhow:
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, asking).await.context("waited 30 seconds in vain")?
+    tokio::time::timeout(PATIENCE, asking)
+        .await
+        .context("waited 30 seconds in vain")?
 }

@@ -39,12 +39,23 @@ impl Receiver {
         let keys = vec![SignatureKey::parse(&secret)?];
         drop(secret);
         let (announce, first) = watch::channel(None);
-        let state = web::Data::new(State { keys, first: announce });
+        let state = web::Data::new(State {
+            keys,
+            first: announce,
+        });
         let app = move || {
-            App::new().app_data(state.clone()).route("/rotate", web::post().to(receive))
+            App::new()
+                .app_data(state.clone())
+                .route("/rotate", web::post().to(receive))
         };
-        let server = HttpServer::new(app).workers(1).disable_signals().listen(listener)?.run();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let server = HttpServer::new(app)
+            .workers(1)
+            .disable_signals()
+            .listen(listener)?
+            .run();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         thread::Builder::new()
             .name("receiver".to_owned())
             .spawn(move || drop(runtime.block_on(server)))?;
@@ -63,13 +74,12 @@ impl Receiver {
     }
 }
 
-async fn receive(
-    request: HttpRequest,
-    body: web::Bytes,
-    state: web::Data<State>,
-) -> HttpResponse {
+async fn receive(request: HttpRequest, body: web::Bytes, state: web::Data<State>) -> HttpResponse {
     let header = |name: &str| {
-        let value = request.headers().get(name).and_then(|value| value.to_str().ok());
+        let value = request
+            .headers()
+            .get(name)
+            .and_then(|value| value.to_str().ok());
         value.unwrap_or_default().to_owned()
     };
     let (id, seconds) = (header("webhook-id"), header("webhook-timestamp"));

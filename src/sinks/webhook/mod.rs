@@ -1,7 +1,7 @@
 //! Webhooks: one signed POST an attempt, after Standard Webhooks 1.0.0.
 
 mod answer;
-mod signature;
+pub mod signature;
 
 #[cfg(test)]
 mod tests;

@@ -25,7 +25,7 @@ pub enum KeyError {
 }
 
 /// What signs.
-pub(super) enum SignatureKey {
+pub enum SignatureKey {
     /// `v1`.
     Symmetric(Vec<u8>),
     /// `v1a`.
@@ -34,7 +34,7 @@ pub(super) enum SignatureKey {
 
 impl SignatureKey {
     /// Reads `whsec_…` or `whsk_…`.
-    pub(super) fn parse(secret: &SecretString) -> Result<Self, KeyError> {
+    pub fn parse(secret: &SecretString) -> Result<Self, KeyError> {
         let text = secret.expose_secret();
         let decode = |encoded: &str| STANDARD.decode(encoded).map_err(|_| KeyError::Base64);
         if let Some(encoded) = text.strip_prefix("whsec_") {
@@ -75,7 +75,7 @@ impl SignatureKey {
 
 /// The header `webhook-signature`: one signature a key, so that a receiver with any of them can
 /// verify. `seconds` is the time of the attempt, since the epoch.
-pub(super) fn sign_all(keys: &[SignatureKey], id: &str, seconds: i64, body: &[u8]) -> String {
+pub fn sign_all(keys: &[SignatureKey], id: &str, seconds: i64, body: &[u8]) -> String {
     let content = [
         id.as_bytes(),
         b".",
