@@ -241,16 +241,20 @@ fn connect(path: &Path) -> Result<Connection, ProjectionError> {
 /// [`ProjectionError`] when there is none.
 pub fn open_reader(folder: &Path) -> Result<Connection, ProjectionError> {
     let path = Projection::file_in(folder);
-    if !path.exists() {
+    let absent = || {
         let reason = std::io::Error::new(
             std::io::ErrorKind::NotFound,
             "there is none yet; start `offkey serve` first, or name the folder it uses",
         );
-        return Err(ProjectionError::File { path, reason });
+        ProjectionError::File { path: path.clone(), reason }
+    };
+    if !path.exists() {
+        return Err(absent());
     }
     let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     db.busy_timeout(Duration::from_secs(5))?;
-    Ok(db)
+    // The file is there a moment before what is in it.
+    if db.table_exists(None, "meta")? { Ok(db) } else { Err(absent()) }
 }
 
 fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<String>> {
