@@ -1,0 +1,53 @@
+# Everything a developer and CI run; `make` lists it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+# Tests may read published samples from here; without them they say so and go on.
+export OFFKEY_SHARED ?= $(abspath ../shared)
+CARGO := cargo
+LOCKED := --locked
+VENV := target/verify/venv
+DENY_VERSION := 0.20.2
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: ## build, then see the main job happen with an invented company
+	$(CARGO) build $(LOCKED)
+	target/debug/offkey demo
+
+build: ## the release binary
+	$(CARGO) build --release $(LOCKED)
+
+test: ## every test
+	@test -d "$(OFFKEY_SHARED)" || echo "!!! $(OFFKEY_SHARED) is absent: tests over published samples are skipped" >&2
+	$(CARGO) test $(LOCKED) --all-features --all-targets
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+lint: ## formatting and lints; warnings are errors
+	$(CARGO) fmt --check
+	$(CARGO) clippy $(LOCKED) --all-targets --all-features -- -D warnings
+
+doc: ## the documentation, without warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --document-private-items
+
+deny: ## licences, bans and sources of dependencies; advisories where their database can be reached
+	scripts/deny $(DENY_VERSION)
+
+verify: ## let other people's software check ours
+	scripts/verify
+
+faults: ## the long fault tests
+	scripts/faults
+
+bench: ## measure; writes target/bench.json
+	$(CARGO) bench $(LOCKED) --bench offkey
+
+ci: lint doc test verify deny ## what CI runs
+
+clean: ## delete what was built
+	$(CARGO) clean
+
+.PHONY: help run build test fmt lint doc deny verify faults bench ci clean
