@@ -103,7 +103,7 @@ impl Comparison<'_> {
                 .into_iter()
                 .filter(|old| !is_member(&old.account.id))
             {
-                self.member_gone(old, None);
+                self.member_gone(old);
             }
             let there: std::collections::HashSet<_> =
                 seen.keys.iter().map(|key| key.id.as_str()).collect();
@@ -116,6 +116,8 @@ impl Comparison<'_> {
         }
     }
 
+    /// A project that is no longer shown was deleted or taken from us. Nobody tells which, so its
+    /// members and keys stay as they were.
     fn vanished_projects(&mut self, known: &Known, seen: &Snapshot) {
         let is_seen = |id: &str| seen.projects.iter().any(|project| project.id == id);
         let gone = known
@@ -123,17 +125,15 @@ impl Comparison<'_> {
             .iter()
             .filter(|old| old.gone_at.is_none() && !is_seen(&old.id));
         for project in gone {
+            tracing::warn!(
+                project.id,
+                "a project is no longer shown: deleted, or taken from us"
+            );
             let closed = Project {
                 gone_at: Some(self.now),
                 ..project.clone()
             };
             self.news.records.push(closed.to_record(self.now));
-            for member in known.members.iter().filter(|old| old.project == project.id) {
-                self.member_gone(member, Some("project_deleted"));
-            }
-            for key in known.keys.iter().filter(|old| old.project == project.id) {
-                self.key_gone(key);
-            }
         }
     }
 
@@ -184,7 +184,7 @@ impl Comparison<'_> {
         self.news.records.push(member.to_record(self.now));
     }
 
-    fn member_gone(&mut self, old: &Member, reason: Option<&str>) {
+    fn member_gone(&mut self, old: &Member) {
         if old
             .history
             .last()
@@ -196,9 +196,6 @@ impl Comparison<'_> {
         self.close_last(&mut gone.history);
         self.news.records.push(gone.to_record(self.now));
         self.happened(ChangeKind::Removed, &old.account, &old.project, None);
-        if let (Some(reason), Some(change)) = (reason, self.news.changes.last_mut()) {
-            change.reason = Some(reason.to_owned());
-        }
     }
 
     fn close_last(&self, history: &mut [MemberInterval]) {
@@ -356,3 +353,6 @@ fn is_news(old: Option<&crate::domain::KeyUse>, new: &crate::domain::KeyUse) -> 
     let newer_use = new.last_used_at > old.last_used_at;
     moved || (newer_use && new.as_of.duration_since(old.as_of) >= DAY)
 }
+
+#[cfg(test)]
+mod tests;
