@@ -69,7 +69,6 @@ fn stopping_table(impacts: &[&Impact]) -> Table {
     let mut table = output::table(&[
         "severity",
         "key",
-        "project",
         "fate",
         "when",
         "act by (UTC)",
@@ -87,19 +86,18 @@ fn stopping_table(impacts: &[&Impact]) -> Table {
         table.add_row([
             output::severity(impact.severity.level),
             Cell::new(name(impact)),
-            Cell::new(project(impact)),
             output::fate(impact.fate),
             Cell::new(when),
             Cell::new(output::moment(impact.act_by)),
             Cell::new(who),
-            Cell::new(impact.severity.reasons.join("; ")),
+            Cell::new(why(impact)),
         ]);
     }
     table
 }
 
 fn alive_table(impacts: &[&Impact]) -> Table {
-    let mut table = output::table(&["key", "project", "until", "end it by (UTC)"]);
+    let mut table = output::table(&["key", "until", "end it by (UTC)"]);
     for impact in impacts {
         let until = match impact.fate {
             Fate::Survives => "somebody deletes it",
@@ -110,7 +108,6 @@ fn alive_table(impacts: &[&Impact]) -> Table {
         };
         table.add_row([
             Cell::new(name(impact)),
-            Cell::new(project(impact)),
             Cell::new(until),
             Cell::new(output::moment(impact.act_by)),
         ]);
@@ -118,15 +115,21 @@ fn alive_table(impacts: &[&Impact]) -> Table {
     table
 }
 
-fn name(impact: &Impact) -> String {
-    format!("{} ({})", impact.key.label, output::short(&impact.key.id))
+/// The reasons, without what the second table says.
+fn why(impact: &Impact) -> String {
+    let reasons = impact.severity.reasons.iter().map(String::as_str);
+    let told: Vec<&str> = reasons
+        .filter(|reason| !reason.starts_with("until then"))
+        .collect();
+    told.join("; ")
 }
 
-fn project(impact: &Impact) -> String {
-    let name = impact
+fn name(impact: &Impact) -> String {
+    let project = impact
         .key
         .project_name
         .as_deref()
         .unwrap_or(&impact.key.project);
-    format!("{} {name}", impact.key.provider)
+    let (provider, id) = (&impact.key.provider, output::short(&impact.key.id));
+    format!("{}\n{provider} {project}, {id}", impact.key.label)
 }

@@ -141,7 +141,7 @@ fn assess(inputs: &Inputs<'_>, key: &AffectedKey, judgement: &Judgement<'_>) -> 
         .policy
         .severity_of(judgement.fate, key.environment, usage);
     reasons.push(match judgement.fate {
-        Fate::Dies => "callers lose it".to_owned(),
+        Fate::Dies => "callers lose it for good".to_owned(),
         Fate::Dormant => "callers lose it, it may come back".to_owned(),
         Fate::Shrinks => format!("loses {}", judgement.lost_scopes.join(", ")),
         Fate::Survives => "stays alive in the person's hands".to_owned(),

@@ -93,6 +93,8 @@ impl Pipeline {
         loop {
             let stale = projection.stale(STEP)?;
             let rejects = projection.rejects()?;
+            metrics::gauge!(names::STALE_CHANGES)
+                .set(u32::try_from(stale.len()).unwrap_or(u32::MAX));
             if stale.is_empty() && rejects.is_empty() {
                 return Ok(true);
             }

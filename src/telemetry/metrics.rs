@@ -4,9 +4,7 @@
 pub const OUTCOMES: &str = "offkey_outcomes_total";
 /// Counter `{fate,severity}`: impact revisions published.
 pub const IMPACTS: &str = "offkey_impacts_total";
-/// Histogram: seconds from hearing of a change to its committed outcome.
-pub const CORRELATION_SECONDS: &str = "offkey_correlation_seconds";
-/// Gauge: changes that wait for their report.
+/// Gauge: changes that wait for their report, as far as one step looks.
 pub const STALE_CHANGES: &str = "offkey_stale_changes";
 /// Counter `{provider}`: looks at a provider that failed.
 pub const POLL_FAILURES: &str = "offkey_poll_failures_total";
