@@ -133,10 +133,10 @@ pub fn source(
 ) -> anyhow::Result<(Box<dyn sources::Source>, SharedSecrets)> {
     let name = config.name();
     let secrets = Arc::new(
-        Secrets::load(config.secrets().to_vec()).with_context(|| format!("source {name:?}"))?,
+        Secrets::load(config.secrets().to_vec()).with_context(|| format!("source {name}"))?,
     );
     let source =
-        sources::build(config, secrets.clone()).with_context(|| format!("source {name:?}"))?;
+        sources::build(config, secrets.clone()).with_context(|| format!("source {name}"))?;
     Ok((source, secrets))
 }
 

@@ -14,7 +14,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<End> {
         app::source(source)?;
     }
     for sink in &config.sinks {
-        let owner = || format!("sink {:?}", sink.name());
+        let owner = || format!("sink {}", sink.name().as_str());
         let secrets = Arc::new(Secrets::load(sink.secret_refs().to_vec()).with_context(owner)?);
         sinks::build(sink, secrets, context.clock.clone()).with_context(owner)?;
     }
@@ -22,7 +22,7 @@ pub(super) fn run(context: &Context) -> anyhow::Result<End> {
         provider
             .api_key()
             .read()
-            .with_context(|| format!("provider {:?}", provider.name()))?;
+            .with_context(|| format!("provider {}", provider.name()))?;
     }
     let counts = [
         ("sources", config.sources.len()),

@@ -25,8 +25,10 @@ use crate::{
     app,
     catalogue::Catalogue,
     clock::{Clock, SystemClock},
-    config::{Config, ConfigError, Overrides},
+    config::{Config, ConfigError, Overrides, secret::SecretError},
     projection,
+    sinks::webhook::WebhookError,
+    sources::SourceError,
 };
 
 /// Says which API keys die, shrink or survive when a person leaves, before it hurts.
@@ -129,7 +131,7 @@ impl Cli {
             Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 output::complain(&format!("offkey: {error:#}"));
-                ExitCode::from(if error.is::<ConfigError>() { 2 } else { 1 })
+                ExitCode::from(if is_configuration(&error) { 2 } else { 1 })
             }
         }
     }
@@ -199,6 +201,16 @@ fn version(output: &Output) -> anyhow::Result<End> {
         output.line(&format!("offkey {version}, catalogue of {catalogue}"))?;
     }
     Ok(End::Done)
+}
+
+/// Whether mending the configuration mends it.
+fn is_configuration(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.is::<ConfigError>()
+            || cause.is::<SecretError>()
+            || cause.is::<SourceError>()
+            || cause.is::<WebhookError>()
+    })
 }
 
 /// Whoever read our output has read enough.
