@@ -28,7 +28,7 @@ pub(super) fn check(request: &HttpRequest, limits: &HttpConfig) -> Result<(), Pr
 }
 
 /// Reads the body.
-pub(super) async fn read(mut payload: Payload, limits: &HttpConfig) -> Result<Bytes, Problem> {
+pub(super) async fn read(payload: &mut Payload, limits: &HttpConfig) -> Result<Bytes, Problem> {
     let most = limits.max_body.0;
     let arrival = async {
         let mut body = BytesMut::new();

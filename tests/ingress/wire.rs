@@ -18,6 +18,10 @@ const CHUNKED: &str = "POST /in/hr HTTP/1.1\r\nhost: x\r\ncontent-type: applicat
 /// the answer's first line and how many bytes were sent.
 fn flood(address: SocketAddr, head: &str, chunk: &[u8]) -> (String, usize) {
     let mut stream = TcpStream::connect(address).unwrap();
+    // Only so that a server that neither reads nor closes fails the test instead of stopping it.
+    let patience = Some(Duration::from_secs(15));
+    stream.set_write_timeout(patience).unwrap();
+    stream.set_read_timeout(patience).unwrap();
     let mut reader = stream.try_clone().unwrap();
     let answer = std::thread::spawn(move || {
         let mut bytes = Vec::new();
