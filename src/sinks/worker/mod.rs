@@ -1,6 +1,7 @@
 //! The worker of one sink: takes impacts from the log, brings them there, and says what became of
 //! each.
 
+mod attempts;
 mod job;
 
 #[cfg(test)]
@@ -12,26 +13,23 @@ use std::{
     time::Duration,
 };
 
-use metrics::{counter, gauge, histogram};
+use metrics::gauge;
 use tokio::{
-    task::{Id, JoinError, JoinSet},
+    task::{Id, JoinSet},
     time::{Instant, sleep_until, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
-use self::job::Job;
+use self::{attempts::Attempt, job::Job};
 use super::{
     Delivery, Sink,
-    metrics::{DELIVERIES_TOTAL, DELIVERY_SECONDS, SINK_IN_FLIGHT, SINK_PARKED},
+    metrics::SINK_PARKED,
     retry::Schedule,
     window::{Ticket, Window},
 };
 use crate::{
     clock::Clock,
-    domain::{
-        Record, Topic,
-        delivery::{DeadLetterCause, DeliveryStatus},
-    },
+    domain::{Record, Topic},
     log::{Batch, Log, LogError, Member, Position},
 };
 
@@ -87,8 +85,6 @@ pub struct SinkWorker {
     known: BTreeMap<String, Vec<Record>>,
     skipped: usize,
 }
-
-type Attempt = Result<(Id, (Delivery, Duration)), JoinError>;
 
 enum Event {
     Stop,
@@ -199,62 +195,6 @@ impl SinkWorker {
         }
     }
 
-    /// The tickets that wait for nothing but their time.
-    fn waiting(&self) -> impl Iterator<Item = (Ticket, Instant)> {
-        self.window.ready().into_iter().filter_map(|ticket| {
-            let job = self.jobs.get(&ticket).filter(|job| !job.is_running)?;
-            Some((ticket, job.due))
-        })
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        if self.parked_until.is_some() {
-            // The first ready record is the probe; while one runs nothing else is due.
-            return self
-                .parked_until
-                .filter(|_| self.running.is_empty() && !self.jobs.is_empty());
-        }
-        let has_room = self.running.len() < self.options.concurrency;
-        self.waiting()
-            .map(|(_, due)| due)
-            .min()
-            .filter(|_| has_room)
-    }
-
-    fn start_ready(&mut self) {
-        let now = Instant::now();
-        let startable: Vec<Ticket> = match self.parked_until {
-            Some(probe_at) if probe_at > now || !self.running.is_empty() => Vec::new(),
-            Some(_) => self.waiting().map(|(ticket, _)| ticket).take(1).collect(),
-            None => self
-                .waiting()
-                .filter(|(_, due)| *due <= now)
-                .map(|(ticket, _)| ticket)
-                .take(self.options.concurrency.saturating_sub(self.running.len()))
-                .collect(),
-        };
-        for ticket in startable {
-            self.probe = self.parked_until.map(|_| ticket);
-            self.start(ticket, now);
-        }
-        let in_flight = self.window.unfinished();
-        gauge!(SINK_IN_FLIGHT, "sink" => self.name.clone())
-            .set(u32::try_from(in_flight).unwrap_or(u32::MAX));
-    }
-
-    fn start(&mut self, ticket: Ticket, now: Instant) {
-        let Some(job) = self.jobs.get_mut(&ticket) else {
-            return;
-        };
-        job.start(self.clock.now(), now);
-        let (sink, record) = (Arc::clone(&self.sink), job.record.clone());
-        let handle = self.attempts.spawn(async move {
-            let delivery = sink.deliver(&record).await;
-            (delivery, now.elapsed())
-        });
-        self.running.insert(handle.id(), ticket);
-    }
-
     fn take(&mut self, batch: Batch) {
         self.skipped += 1;
         for entry in batch.entries {
@@ -269,113 +209,6 @@ impl SinkWorker {
             }
         }
         self.window.see(&batch.through);
-    }
-
-    fn settle(&mut self, attempt: Attempt) {
-        let (id, delivery) = match attempt {
-            Ok((id, (delivery, took))) => {
-                histogram!(DELIVERY_SECONDS, "sink" => self.name.clone()).record(took);
-                (id, delivery)
-            }
-            Err(stopped) => {
-                let why = format!("the attempt broke off: {stopped}");
-                (stopped.id(), Delivery::Retry { why, after: None })
-            }
-        };
-        let labels = [
-            ("sink", self.name.clone()),
-            ("outcome", delivery.label().to_owned()),
-        ];
-        counter!(DELIVERIES_TOTAL, &labels).increment(1);
-        let Some(ticket) = self.running.remove(&id) else {
-            return;
-        };
-        let Some(mut job) = self.jobs.remove(&ticket) else {
-            return;
-        };
-        job.is_running = false;
-        let is_probe = self.probe.take_if(|probe| *probe == ticket).is_some();
-        if is_probe && matches!(delivery, Delivery::Done | Delivery::Refused { .. }) {
-            self.resume(&job);
-        }
-        match delivery {
-            Delivery::Done => {
-                let at = self.clock.now();
-                let output = job.status(&self.name, DeliveryStatus::Delivered, at, None);
-                self.window.finish(ticket, vec![output]);
-            }
-            Delivery::Refused { why } => self.bury(ticket, &job, DeadLetterCause::Refused, &why),
-            Delivery::Retry { why, after } => self.retry(ticket, job, &why, after),
-            Delivery::Park { why } => self.park(ticket, job, &why),
-        }
-    }
-
-    fn retry(&mut self, ticket: Ticket, mut job: Job, why: &str, after: Option<Duration>) {
-        let now = Instant::now();
-        if self.parked_until.is_some() {
-            self.parked_until = Some(now + self.options.probe_every.max(after.unwrap_or_default()));
-            self.jobs.insert(ticket, job);
-            return;
-        }
-        let schedule = &self.options.schedule;
-        match schedule.delay(job.attempts, job.elapsed(now), rand::random(), after) {
-            Some(delay) => {
-                let (id, attempts) = (&job.record.id, job.attempts);
-                tracing::info!(
-                    sink.name = self.name,
-                    event.id = id,
-                    attempts,
-                    why,
-                    "tried again later"
-                );
-                job.due = now + delay;
-                self.jobs.insert(ticket, job);
-            }
-            None => self.bury(ticket, &job, DeadLetterCause::GaveUp, why),
-        }
-    }
-
-    fn bury(&mut self, ticket: Ticket, job: &Job, cause: DeadLetterCause, why: &str) {
-        let id = &job.record.id;
-        tracing::error!(
-            sink.name = self.name,
-            event.id = id,
-            why,
-            "became a dead letter"
-        );
-        let outputs = job.dead_letter(&self.name, cause, self.clock.now(), why);
-        self.window.finish(ticket, outputs);
-    }
-
-    fn park(&mut self, ticket: Ticket, mut job: Job, why: &str) {
-        let now = Instant::now();
-        if self.parked_until.is_none() {
-            tracing::error!(
-                sink.name = self.name,
-                why,
-                "the sink is parked until it is mended"
-            );
-            gauge!(SINK_PARKED, "sink" => self.name.clone()).set(1.0);
-            let status = DeliveryStatus::Parked;
-            let notice = job.status(&self.name, status, self.clock.now(), Some(why));
-            self.notices.push(notice);
-        }
-        self.parked_until = Some(now + self.options.probe_every);
-        job.due = now;
-        self.jobs.insert(ticket, job);
-    }
-
-    /// The receiver has judged a record: whatever it was parked for is mended.
-    fn resume(&mut self, job: &Job) {
-        self.parked_until = None;
-        tracing::info!(sink.name = self.name, "the sink is resumed");
-        gauge!(SINK_PARKED, "sink" => self.name.clone()).set(0.0);
-        let notice = job.status(&self.name, DeliveryStatus::Resumed, self.clock.now(), None);
-        self.notices.push(notice);
-        let now = Instant::now();
-        for job in self.jobs.values_mut() {
-            job.start_anew(now);
-        }
     }
 
     /// Commits what is finished, when there is something to put out or `most_skipped` records were
