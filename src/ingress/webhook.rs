@@ -1,13 +1,13 @@
 //! One request of one source: prove it, read it, bring it to disk, answer. In this order.
 
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, ResponseError, web};
 use jiff::Timestamp;
 use metrics::{counter, histogram};
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::{
     IngressState, Inlet, answer,
-    body::{check, read},
+    body::{check, hold_until_sent, read},
     problem::Problem,
 };
 use crate::{
@@ -27,29 +27,29 @@ const UNKNOWN: &str = "unknown";
 pub(super) async fn deliver(
     request: HttpRequest,
     name: web::Path<String>,
-    payload: web::Payload,
+    mut payload: web::Payload,
     state: web::Data<IngressState>,
     limits: web::Data<HttpConfig>,
-) -> Result<HttpResponse, Problem> {
+) -> HttpResponse {
     let inlet = state.sources.get(name.as_str());
     let source = inlet
         .map_or(UNKNOWN, |inlet| inlet.source.name())
         .to_owned();
     let span = info_span!("ingress", source);
-    let outcome = take(&request, payload, &state, &limits, inlet)
+    let outcome = take(&request, &mut payload, &state, &limits, inlet)
         .instrument(span)
         .await;
-    let label = match &outcome {
-        Ok((_, label)) => label,
-        Err(problem) => problem.label(),
-    };
+    let (response, label) = outcome.unwrap_or_else(|problem| {
+        let response = problem.error_response();
+        (hold_until_sent(response, payload), problem.label())
+    });
     counter!(INGRESS_REQUESTS, "source" => source, "outcome" => label).increment(1);
-    outcome.map(|(response, _)| response)
+    response
 }
 
 async fn take(
     request: &HttpRequest,
-    payload: web::Payload,
+    payload: &mut web::Payload,
     state: &IngressState,
     limits: &HttpConfig,
     inlet: Option<&Inlet>,
