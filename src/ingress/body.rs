@@ -1,7 +1,14 @@
 //! Reads a body: JSON only, never more than the limit, never longer than the time.
 
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
 use actix_web::{
-    HttpMessage, HttpRequest,
+    HttpMessage, HttpRequest, HttpResponse,
+    body::{BodySize, BoxBody, MessageBody},
     http::header::{CONTENT_ENCODING, CONTENT_LENGTH},
     web::{Bytes, BytesMut, Payload},
 };
@@ -44,4 +51,38 @@ pub(super) async fn read(payload: &mut Payload, limits: &HttpConfig) -> Result<B
     tokio::time::timeout(limits.body_timeout, arrival)
         .await
         .unwrap_or(Err(Problem::TooSlow))
+}
+
+/// The answer, holding on to the request's body until it is sent.
+///
+/// The server reads a chunked body that is let go of to its end, however long that is; one that is
+/// still held when the answer is out has its connection closed.
+pub(super) fn hold_until_sent(response: HttpResponse, unread: Payload) -> HttpResponse {
+    response.map_body(|_, answer| {
+        let answer = answer.try_into_bytes().unwrap_or_default();
+        BoxBody::new(Held {
+            answer: Some(answer),
+            _unread: unread,
+        })
+    })
+}
+
+struct Held {
+    answer: Option<Bytes>,
+    _unread: Payload,
+}
+
+impl MessageBody for Held {
+    type Error = Infallible;
+
+    fn size(&self) -> BodySize {
+        BodySize::Sized(self.answer.as_ref().map_or(0, Bytes::len) as u64)
+    }
+
+    fn poll_next(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Infallible>>> {
+        Poll::Ready(self.answer.take().map(Ok))
+    }
 }
