@@ -40,16 +40,8 @@ pub(super) async fn deliver(
         .instrument(span)
         .await;
     let (response, label) = outcome.unwrap_or_else(|problem| {
-<<<<<<< HEAD
-        let mut response = problem.error_response();
-        // A body that is let go of before its end is read on and thrown away for as long as it
-        // comes; one that is held until the answer is out has its connection closed.
-        response.extensions_mut().insert(payload);
-        (response, problem.label())
-=======
         let response = problem.error_response();
         (hold_until_sent(response, payload), problem.label())
->>>>>>> sources
     });
     counter!(INGRESS_REQUESTS, "source" => source, "outcome" => label).increment(1);
     response

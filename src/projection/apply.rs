@@ -95,7 +95,8 @@ fn change(
         .query_row([&id], |row| row.get(0))
         .optional()?;
     if let Some(known) = known {
-        return if known.as_bytes() == record.data {
+        let known: MembershipChange = serde_json::from_str(&known)?;
+        return if says_the_same(known, &change) {
             Ok(())
         } else {
             reject(
@@ -123,6 +124,25 @@ fn change(
     ])?;
     touched.insert(person);
     Ok(())
+}
+
+/// Whether `again` repeats `known`.
+///
+/// Some senders tell no time (GitHub); then it is the time of receipt, another one each time.
+fn says_the_same(known: MembershipChange, again: &MembershipChange) -> bool {
+    let takes_effect_at_once =
+        |change: &MembershipChange| change.effective_at == change.published_at;
+    let effective_at = if takes_effect_at_once(&known) && takes_effect_at_once(again) {
+        again.effective_at
+    } else {
+        known.effective_at
+    };
+    *again
+        == MembershipChange {
+            published_at: again.published_at,
+            effective_at,
+            ..known
+        }
 }
 
 /// Whose change it is; learns the account's address, or uses what is known of the account.
