@@ -5,8 +5,9 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 
 use super::{
+    name::Name,
     secret::SecretRef,
-    source::{SourceName, five_minutes, webhook, yes},
+    source::{five_minutes, webhook, yes},
 };
 use crate::sources::{
     signature::{Algorithm, Encoding},
@@ -18,7 +19,7 @@ use crate::sources::{
 #[serde(deny_unknown_fields)]
 pub struct DeclarativeConfig {
     /// The name.
-    pub name: SourceName,
+    pub name: Name,
     /// The secrets of its proof.
     pub secrets: Vec<SecretRef>,
     /// Whether quarantine keeps the bytes. Default true.

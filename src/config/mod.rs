@@ -2,6 +2,7 @@
 
 pub mod declarative;
 pub mod http;
+pub mod name;
 pub mod provider;
 pub mod secret;
 pub mod sink;

@@ -4,10 +4,10 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use url::Url;
 
-use super::secret::SecretRef;
+use super::{name::Name, secret::SecretRef};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -24,7 +24,7 @@ pub enum SinkConfig {
 impl SinkConfig {
     /// The sink's name.
     #[must_use]
-    pub fn name(&self) -> &SinkName {
+    pub fn name(&self) -> &Name {
         match self {
             Self::Webhook(webhook) => &webhook.name,
             Self::File(file) => &file.name,
@@ -46,7 +46,7 @@ impl SinkConfig {
 #[serde(deny_unknown_fields)]
 pub struct WebhookConfig {
     /// Names it in the log, in metrics and in the cursor: renaming it starts anew.
-    pub name: SinkName,
+    pub name: Name,
     /// Where to. `https`; `http` only into `allow_networks`.
     pub url: Url,
     /// What signs: `whsec_…` (HMAC-SHA256) or `whsk_…` (ed25519); all of them sign.
@@ -73,49 +73,15 @@ pub struct WebhookConfig {
 #[serde(deny_unknown_fields)]
 pub struct FileConfig {
     /// Names it in the log, in metrics and in the cursor: renaming it starts anew.
-    pub name: SinkName,
+    pub name: Name,
     /// Where; its folder has to exist.
     pub path: PathBuf,
     /// How large it may become. Default: 64 MiB.
-    #[serde(default = "default_rotate_at", deserialize_with = "read_size")]
+    #[serde(default = "default_rotate_at")]
     pub rotate_at: ByteSize,
     /// How many old files are kept beside it, as `path.1` and so on. Default: 5.
     #[serde(default = "default_keep")]
     pub keep: NonZeroUsize,
-}
-
-/// A sink's name: 1 to 64 of `a-z`, `0-9` and `-`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
-#[serde(try_from = "String")]
-pub struct SinkName(String);
-
-impl SinkName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for SinkName {
-    type Error = String;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        let is_known = |byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if (1..=64).contains(&text.len()) && text.bytes().all(is_known) {
-            Ok(Self(text))
-        } else {
-            Err(format!(
-                "{text:?} is no name of a sink: use 1 to 64 of a-z, 0-9 and -"
-            ))
-        }
-    }
-}
-
-fn read_size<'de, D: Deserializer<'de>>(from: D) -> Result<ByteSize, D::Error> {
-    let text = String::deserialize(from)?;
-    let size = text.parse();
-    size.map_err(|_| D::Error::custom(format!("{text:?} is no size: write it like 64MiB")))
 }
 
 fn default_timeout() -> Duration {

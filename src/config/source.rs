@@ -4,40 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{declarative::DeclarativeConfig, secret::SecretRef};
-
-/// A source's name: 1 to 64 of `a-z`, `0-9` and `-`. It stands in the address `/in/NAME`.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(try_from = "String")]
-pub struct SourceName(String);
-
-impl SourceName {
-    /// The name.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl TryFrom<String> for SourceName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, String> {
-        let is_plain = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-');
-        if (1..=64).contains(&name.len()) && name.bytes().all(is_plain) {
-            Ok(Self(name))
-        } else {
-            let wanted = "write 1 to 64 of a-z, 0-9 and -";
-            Err(format!("{name:?} is no name of a source; {wanted}"))
-        }
-    }
-}
-
-impl std::fmt::Display for SourceName {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use super::{declarative::DeclarativeConfig, name::Name, secret::SecretRef};
 
 /// One configured source, by its `kind`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -54,7 +21,7 @@ pub enum SourceConfig {
 impl SourceConfig {
     /// The configured name.
     #[must_use]
-    pub fn name(&self) -> &SourceName {
+    pub fn name(&self) -> &Name {
         match self {
             Self::Okta(okta) => &okta.name,
             Self::StandardWebhooks(standard) => &standard.name,
@@ -92,7 +59,7 @@ pub(super) fn yes() -> bool {
 #[serde(deny_unknown_fields)]
 pub struct OktaConfig {
     /// The name.
-    pub name: SourceName,
+    pub name: Name,
     /// The values that `header` may have.
     pub secrets: Vec<SecretRef>,
     /// Whether quarantine keeps the bytes. Default true.
@@ -117,7 +84,7 @@ fn authorization() -> String {
 #[serde(deny_unknown_fields)]
 pub struct StandardWebhooksConfig {
     /// The name.
-    pub name: SourceName,
+    pub name: Name,
     /// `whsec_` secrets and `whpk_` public keys.
     pub secrets: Vec<SecretRef>,
     /// Whether quarantine keeps the bytes. Default true.
@@ -143,7 +110,7 @@ pub(super) fn webhook() -> String {
 mod tests {
     use rstest::rstest;
 
-    use super::{SourceConfig, SourceName};
+    use super::{Name, SourceConfig};
 
     #[rstest]
     #[case("okta-main", true)]
@@ -153,9 +120,9 @@ mod tests {
     #[case("a/b", false)]
     #[case("a b", false)]
     fn a_name_fits_into_an_address(#[case] name: &str, #[case] fits: bool) {
-        assert_eq!(SourceName::try_from(name.to_owned()).is_ok(), fits);
-        let longest = SourceName::try_from("x".repeat(64));
-        assert!(longest.is_ok() && SourceName::try_from("x".repeat(65)).is_err());
+        assert_eq!(Name::try_from(name.to_owned()).is_ok(), fits);
+        let longest = Name::try_from("x".repeat(64));
+        assert!(longest.is_ok() && Name::try_from("x".repeat(65)).is_err());
     }
 
     #[test]

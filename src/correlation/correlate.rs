@@ -32,7 +32,7 @@ pub struct Inputs<'a> {
 /// Says what the change does to every key of the person.
 ///
 /// The answer does not depend on the order in which things became known. Revisions are 0 here;
-/// [`super::revise`] compares with what was published.
+/// [`super::revise()`] compares with what was published.
 #[must_use]
 pub fn correlate(inputs: &Inputs<'_>) -> Report {
     let person = person(inputs.change, inputs.history);

@@ -28,7 +28,7 @@ pub(super) fn check(request: &HttpRequest, limits: &HttpConfig) -> Result<(), Pr
     }
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if length.is_some_and(|length| length > limits.max_body.0) {
+    if length.is_some_and(|length| length > most_bytes(limits)) {
         return Err(Problem::TooLarge);
     }
     Ok(())
@@ -36,7 +36,7 @@ pub(super) fn check(request: &HttpRequest, limits: &HttpConfig) -> Result<(), Pr
 
 /// Reads the body.
 pub(super) async fn read(payload: &mut Payload, limits: &HttpConfig) -> Result<Bytes, Problem> {
-    let most = limits.max_body.0;
+    let most = most_bytes(limits);
     let arrival = async {
         let mut body = BytesMut::new();
         while let Some(chunk) = payload.next().await {
@@ -85,4 +85,8 @@ impl MessageBody for Held {
     ) -> Poll<Option<Result<Bytes, Infallible>>> {
         Poll::Ready(self.answer.take().map(Ok))
     }
+}
+
+fn most_bytes(limits: &HttpConfig) -> usize {
+    usize::try_from(limits.max_body.as_u64()).unwrap_or(usize::MAX)
 }

@@ -1,7 +1,8 @@
 //! What is refused, and how.
 
+use bytesize::ByteSize;
 use offkey::{
-    config::{http::ByteSize, http::HttpConfig, secret::Secrets},
+    config::{http::HttpConfig, secret::Secrets},
     domain::{Quarantined, Topic},
     log::{Health, LogError},
 };
@@ -86,7 +87,7 @@ async fn a_body_that_cannot_be_read_is_refused_and_kept_and_never_repeated(#[cas
 #[actix_web::test]
 async fn a_body_up_to_the_limit_is_taken_and_one_byte_more_is_not() {
     let config = HttpConfig {
-        max_body: ByteSize(1000),
+        max_body: ByteSize::b(1000),
         ..HttpConfig::default()
     };
     let app = TestApp::start_with(config, Secrets::fixed(vec![whsec(KEY).into()])).await;
