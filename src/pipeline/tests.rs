@@ -224,6 +224,27 @@ async fn a_deleted_projection_comes_back_with_the_same_content_and_says_nothing_
 }
 
 #[tokio::test]
+async fn a_repeat_whose_sender_tells_no_time_is_a_repeat() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(folder.path());
+    let later = "2026-03-01T07:00:00Z".parse().unwrap();
+    let again = MembershipChange {
+        published_at: later,
+        effective_at: later,
+        ..removal("e1")
+    };
+    log.append(vec![removal("e1").to_record(now()), again.to_record(now())])
+        .await
+        .unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+    assert_eq!(records(&log, Topic::Quarantine).await.len(), 0);
+    assert_eq!(
+        outcomes(&log).await[0].effective_at,
+        removal("e1").effective_at
+    );
+}
+
+#[tokio::test]
 async fn another_content_under_a_known_event_id_goes_to_quarantine_and_the_first_counts() {
     let folder = tempfile::tempdir().unwrap();
     let log = serve(folder.path());

@@ -9,6 +9,7 @@ use crate::{
     correlation::identity::person_of,
     domain::{
         Account, Email, Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
+        delivery::{DeadLetter, DeliveryRecord},
         inventory::SnapshotSummary,
         quarantine::{Quarantined, Refused},
     },
@@ -394,17 +395,28 @@ fn quarantine(db: &Transaction<'_>, record: &Record) -> Done {
 }
 
 fn delivery(db: &Transaction<'_>, record: &Record) -> Done {
-    let (sink, event) = (
-        &record.source,
-        record.subject.as_deref().unwrap_or_default(),
-    );
-    db.prepare_cached("INSERT OR REPLACE INTO deliveries (sink, event, body) VALUES (?1, ?2, ?3)")?
-        .execute(params![sink, event, text(record)])?;
+    let delivery: DeliveryRecord = record.read()?;
+    db.prepare_cached("INSERT OR REPLACE INTO deliveries VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![
+            delivery.sink,
+            delivery.event_id,
+            delivery.status.label(),
+            text(record)
+        ])?;
     Ok(())
 }
 
 fn dead_letter(db: &Transaction<'_>, record: &Record) -> Done {
-    db.prepare_cached("INSERT OR REPLACE INTO dead_letters (id, body) VALUES (?1, ?2)")?
-        .execute(params![record.id, text(record)])?;
+    // The wish to try one again changes nothing until the delivery says how that went.
+    if record.kind == DeadLetter::TYPE {
+        let letter: DeadLetter = record.read()?;
+        db.prepare_cached("INSERT OR REPLACE INTO dead_letters VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![
+                record.id,
+                letter.sink,
+                letter.original.id,
+                text(record)
+            ])?;
+    }
     Ok(())
 }

@@ -123,12 +123,16 @@ impl<'a> Reader<'a> {
         bodies(self.0, "SELECT body FROM quarantine ORDER BY id", [])
     }
 
-    /// The dead letters and the wishes to try them again, as JSON.
+    /// The dead letters that were not delivered since, as JSON.
     ///
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn dead_letters(&self) -> Result<Vec<serde_json::Value>, ProjectionError> {
-        bodies(self.0, "SELECT body FROM dead_letters ORDER BY id", [])
+        let sql = "SELECT body FROM dead_letters d WHERE NOT EXISTS (
+            SELECT 1 FROM deliveries s
+            WHERE s.sink = d.sink AND s.event = d.event AND s.status = 'delivered')
+            ORDER BY id";
+        bodies(self.0, sql, [])
     }
 
     /// How many changes wait for their report.

@@ -69,8 +69,10 @@ CREATE INDEX impacts_by_change ON impacts (change);
 CREATE INDEX impacts_by_project ON impacts (provider, project);
 
 CREATE TABLE deliveries (
-    sink TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL,
+    sink TEXT NOT NULL, event TEXT NOT NULL, status TEXT NOT NULL, body TEXT NOT NULL,
     PRIMARY KEY (sink, event)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE dead_letters (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE dead_letters (
+    id TEXT PRIMARY KEY, sink TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL
+) STRICT;
 CREATE TABLE quarantine (id TEXT PRIMARY KEY, source TEXT NOT NULL, body TEXT NOT NULL) STRICT;
