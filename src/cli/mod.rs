@@ -130,7 +130,7 @@ impl Cli {
             Ok(End::ProductionDies) => ExitCode::from(3),
             Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
-                output::complain(&format!("offkey: {error:#}"));
+                output::complain(&format!("offkey: {}", in_one_line(&error)));
                 ExitCode::from(if is_configuration(&error) { 2 } else { 1 })
             }
         }
@@ -201,6 +201,20 @@ fn version(output: &Output) -> anyhow::Result<End> {
         output.line(&format!("offkey {version}, catalogue of {catalogue}"))?;
     }
     Ok(End::Done)
+}
+
+/// The error and its causes; a cause that the text before tells already is not told again.
+fn in_one_line(error: &anyhow::Error) -> String {
+    error
+        .chain()
+        .map(ToString::to_string)
+        .fold(String::new(), |told, cause| {
+            match (told.is_empty(), told.contains(&cause)) {
+                (true, _) => cause,
+                (false, true) => told,
+                (false, false) => format!("{told}: {cause}"),
+            }
+        })
 }
 
 /// Whether mending the configuration mends it.
