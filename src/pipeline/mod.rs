@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -23,7 +23,10 @@ use crate::{
 };
 
 /// The most records taken in, and changes judged, between two commits.
-const STEP: usize = 2000;
+const STEP: usize = 500;
+
+/// How long to wait after the log refused.
+const REFUSED: Duration = Duration::from_millis(200);
 
 /// Why the pipeline stops.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +70,12 @@ impl Pipeline {
         loop {
             let is_caught_up = projection.position()?.has_reached(&committed);
             if is_caught_up && !self.settle(&mut projection, member.as_mut()).await? {
-                // The log refused for now: what waits stays stale and comes again.
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                // The log refused for now: what waits stays stale, and is tried again.
+                let pause = tokio::time::sleep(REFUSED);
+                if shutdown.run_until_cancelled(pause).await.is_none() {
+                    return Ok(());
+                }
+                continue;
             }
             let next = shutdown.run_until_cancelled(follower.next(STEP)).await;
             let Some(batch) = next else { return Ok(()) };

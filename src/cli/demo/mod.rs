@@ -24,6 +24,7 @@ use crate::{
     projection::{self, read::Reader},
     simulator::{Company, Simulator},
     sources::change_format::{ChangeData, ChangeMessage},
+    telemetry,
 };
 
 mod receiver;
@@ -127,6 +128,7 @@ impl Stage {
         let text = configuration(folder, listen, &simulator.base_url(), &receiver.url());
         fs::write(&file, text)?;
         let config = Config::load(Some(&file), &Overrides::default())?;
+        telemetry::write_messages(&config.telemetry)?;
         Ok(Self {
             config,
             file,
