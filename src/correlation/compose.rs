@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    correlate::Inputs,
+    inputs::Inputs,
     judge::Judgement,
     ownership::{Moment, PersonHistory, undone_by},
     policy::{ProviderFacts, Use},

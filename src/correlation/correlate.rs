@@ -5,29 +5,13 @@ use std::collections::BTreeMap;
 use super::{
     compose::compose,
     digest::digest,
+    inputs::Inputs,
     judge::{judge, situations},
     ownership::{Moment, PersonHistory, held},
-    policy::Policy,
 };
-use crate::{
-    catalogue::Catalogue,
-    domain::{
-        Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status, impact::Person,
-    },
+use crate::domain::{
+    Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status, impact::Person,
 };
-
-/// Everything a report depends on.
-#[derive(Debug, Clone, Copy)]
-pub struct Inputs<'a> {
-    /// What happened.
-    pub change: &'a MembershipChange,
-    /// What is known of the person, whenever it was learnt.
-    pub history: &'a PersonHistory,
-    /// What providers do.
-    pub catalogue: &'a Catalogue,
-    /// What the operator decided.
-    pub policy: &'a Policy,
-}
 
 /// Says what the change does to every key of the person.
 ///

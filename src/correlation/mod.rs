@@ -7,6 +7,7 @@ mod compose;
 mod correlate;
 mod digest;
 pub mod identity;
+mod inputs;
 mod judge;
 pub mod ownership;
 pub mod policy;
@@ -15,7 +16,8 @@ mod successor;
 #[cfg(test)]
 mod tests;
 
-pub use correlate::{Inputs, correlate};
+pub use correlate::correlate;
+pub use inputs::Inputs;
 pub use ownership::PersonHistory;
 pub use policy::Policy;
 pub use revise::{Published, revise};
