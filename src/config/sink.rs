@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use ipnet::IpNet;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use url::Url;
 
 use super::secret::SecretRef;
@@ -77,7 +77,7 @@ pub struct FileConfig {
     /// Where; its folder has to exist.
     pub path: PathBuf,
     /// How large it may become. Default: 64 MiB.
-    #[serde(default = "default_rotate_at")]
+    #[serde(default = "default_rotate_at", deserialize_with = "read_size")]
     pub rotate_at: ByteSize,
     /// How many old files are kept beside it, as `path.1` and so on. Default: 5.
     #[serde(default = "default_keep")]
@@ -110,6 +110,12 @@ impl TryFrom<String> for SinkName {
             ))
         }
     }
+}
+
+fn read_size<'de, D: Deserializer<'de>>(from: D) -> Result<ByteSize, D::Error> {
+    let text = String::deserialize(from)?;
+    let size = text.parse();
+    size.map_err(|_| D::Error::custom(format!("{text:?} is no size: write it like 64MiB")))
 }
 
 fn default_timeout() -> Duration {
@@ -183,7 +189,7 @@ mod tests {
     #[case::keeps_none("kind = 'file'\nname = 'a'\npath = '/a'\nkeep = 0\n", "zero")]
     #[case::no_size(
         "kind = 'file'\nname = 'a'\npath = '/a'\nrotate_at = 'big'\n",
-        "rotate_at"
+        "no size"
     )]
     fn a_mistake_is_named(#[case] text: &str, #[case] named: &str) {
         let error = toml::from_str::<SinkConfig>(text).unwrap_err().to_string();

@@ -132,10 +132,11 @@ impl Original {
     /// Keeps `record`.
     #[must_use]
     pub fn of(record: &Record) -> Self {
-        // White space around a document would be lost: such bytes are kept encoded.
+        // White space around a document would be lost, and `null` reads as absent: such bytes are
+        // kept encoded.
         let data = serde_json::from_slice::<Box<RawValue>>(&record.data)
             .ok()
-            .filter(|raw| raw.get().as_bytes() == record.data);
+            .filter(|raw| raw.get().as_bytes() == record.data && raw.get() != "null");
         let encoded = data.is_none().then(|| STANDARD.encode(&record.data));
         Self {
             topic: record.topic,

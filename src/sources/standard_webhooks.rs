@@ -269,7 +269,7 @@ mod tests {
         let right = sign(b"key", "msg_1", BODY).replace("v1,", "");
         let list = list
             .replace("RIGHT", &right)
-            .replace("RIGH", &right[..right.len() - 3]);
+            .replace("RIGH", right.trim_end_matches('=').split_at(40).0);
         assert_eq!(
             verify(&headers("msg_1", &list), BODY, &[secret(b"key")]),
             expected

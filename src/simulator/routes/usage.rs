@@ -122,10 +122,13 @@ async fn request(state: Data<Simulated>, who: Credential, path: Path<(String, St
     let found = here.newest_calls(None, ever, MOST, world.now());
     let call = found.iter().find(|call| call.id == id);
     let call = to_json(here, call.ok_or(Refusal::NotFound("request"))?);
-    // The description wraps the request, older clients read it bare.
+    // The description wraps the request and has no null; older clients, and recorded answers, have
+    // it bare, with a null for a callback that was not asked for.
     let mut answer = call.clone();
-    if let Some(object) = answer.as_object_mut() {
-        object.insert("request".to_owned(), call);
+    let mut wrapped = call;
+    if let (Some(bare), Some(inner)) = (answer.as_object_mut(), wrapped.as_object_mut()) {
+        inner.remove("callback");
+        bare.insert("request".to_owned(), wrapped);
     }
     ok(&answer)
 }

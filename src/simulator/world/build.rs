@@ -244,4 +244,21 @@ mod tests {
         let leos = alive.filter(|key| key.creator.email == "leo@example.com");
         assert_eq!(leos.count(), 0);
     }
+
+    #[test]
+    fn ids_are_the_same_at_every_start_and_secrets_are_not() {
+        let start = |epoch: i64| {
+            let now = Timestamp::from_second(epoch).unwrap();
+            build(Company::demo(now)).ok().unwrap()
+        };
+        let (one, other) = (start(0), start(86_400));
+        let keys = |world: &World| -> Vec<_> {
+            let all = world.projects.iter().flat_map(|project| &project.keys);
+            all.map(|key| (key.id, key.secret)).collect()
+        };
+        for (one, other) in keys(&one).iter().zip(&keys(&other)).skip(1) {
+            assert_eq!(one.0, other.0);
+            assert_ne!(one.1, other.1);
+        }
+    }
 }

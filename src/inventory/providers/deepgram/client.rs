@@ -45,9 +45,12 @@ pub(super) enum CallError {
     /// The secret holds bytes that no header may.
     #[error("the API key holds characters that cannot be sent; check where it is read from")]
     Credential,
-    /// The configured address is not one of a web server.
-    #[error("{0} is no address of an API; write https://HOST")]
-    Address(Url),
+    /// There is no secret.
+    #[error("no API key is configured")]
+    NoCredential,
+    /// The configured address is not one of a web server, or holds a password.
+    #[error("base_url is no address of an API; write https://HOST, without a user")]
+    Address,
     /// No client can be built.
     #[error("no HTTP client can be built: {0}")]
     Client(#[source] reqwest::Error),
@@ -56,7 +59,10 @@ pub(super) enum CallError {
 impl CallError {
     /// Whether another credential would help.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Refused { .. } | Self::Credential)
+        matches!(
+            self,
+            Self::Refused { .. } | Self::Credential | Self::NoCredential
+        )
     }
 }
 
@@ -78,8 +84,9 @@ pub(super) struct Client {
 impl Client {
     /// A client for the API at `base`, with or without a slash at its end.
     pub(super) fn new(base: Url, limits: Limits, clock: Arc<dyn Clock>) -> Result<Self, CallError> {
-        if !matches!(base.scheme(), "http" | "https") || base.cannot_be_a_base() {
-            return Err(CallError::Address(base));
+        let is_web = matches!(base.scheme(), "http" | "https");
+        if !is_web || !base.username().is_empty() || base.password().is_some() {
+            return Err(CallError::Address);
         }
         let http = reqwest::Client::builder()
             .connect_timeout(limits.connect)
@@ -162,7 +169,7 @@ impl Client {
         let mut url = self.base.clone();
         match url.path_segments_mut() {
             Ok(mut segments) => segments.pop_if_empty().extend(path),
-            Err(()) => return Err(CallError::Address(self.base.clone())),
+            Err(()) => return Err(CallError::Address),
         };
         Ok(url)
     }
@@ -182,13 +189,13 @@ impl Client {
         let _permit = self.permits.acquire().await;
         let response = match request.send().await {
             Ok(response) => response,
-            Err(why) => return Ok(Attempt::Again(None, chain(&why))),
+            Err(why) => return Ok(Attempt::Again(None, chain(why))),
         };
         let status = response.status();
         let asked = retry_after(&response, self.clock.now());
         let body = match read_body(response).await? {
             Ok(body) => body,
-            Err(why) => return Ok(Attempt::Again(None, chain(&why))),
+            Err(why) => return Ok(Attempt::Again(None, chain(why))),
         };
         match status {
             _ if status.is_success() => Ok(Attempt::Done(body)),
@@ -227,10 +234,11 @@ fn retry_after(response: &Response, now: Timestamp) -> Option<std::time::Duratio
     parse_retry_after(value, now)
 }
 
-/// An error of the transport with its causes; the address is ours and the headers are not in it.
-fn chain(error: &reqwest::Error) -> String {
+/// An error of the transport with its causes.
+fn chain(error: reqwest::Error) -> String {
+    let error = error.without_url();
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = std::error::Error::source(&error);
     while let Some(why) = cause {
         text.push_str(": ");
         text.push_str(&why.to_string());

@@ -53,7 +53,7 @@ fn sees_all(scopes: &[String]) -> bool {
 }
 
 /// A key of ours that read projects and stands in none of their lists: some list was short.
-pub(super) fn unseen_own_keys(sights: &[Sight], readings: &[Reading]) -> Vec<String> {
+pub(super) fn unseen_own_keys(sights: &[Sight<'_>], readings: &[Reading]) -> Vec<String> {
     let unseen = sights.iter().enumerate().filter(|(by, sight)| {
         let mut read = readings
             .iter()
@@ -66,7 +66,7 @@ pub(super) fn unseen_own_keys(sights: &[Sight], readings: &[Reading]) -> Vec<Str
         })
     });
     unseen
-        .map(|(_, sight)| format!("key {} of ours is in no list of keys", sight.at + 1))
+        .map(|(_, sight)| format!("key {} of ours is in no list of keys", sight.number))
         .collect()
 }
 

@@ -17,6 +17,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
+use secrecy::SecretString;
 
 use self::{
     client::{CallError, Client},
@@ -27,7 +28,7 @@ use self::{
 use crate::{
     clock::Clock,
     config::{provider::DeepgramConfig, secret::Secrets},
-    inventory::{Provider, ProviderError, SeenProject, Snapshot},
+    inventory::{Provider, ProviderError, Snapshot},
 };
 
 /// The credential class of all keys, as the catalogue names it.
@@ -41,12 +42,23 @@ pub struct DeepgramProvider {
     clock: Arc<dyn Clock>,
 }
 
-/// What one of our keys sees.
-struct Sight {
-    /// Its position among the secrets.
-    at: usize,
+/// One of our keys that lists projects.
+struct Sight<'a> {
+    /// Its position among the secrets, from 1.
+    number: usize,
+    secret: &'a SecretString,
     /// What it says about itself; absent: it does not say.
     own: Option<Own>,
+}
+
+/// What our keys list.
+#[derive(Default)]
+struct Sights<'a> {
+    keys: Vec<Sight<'a>>,
+    /// Project id to its name and the positions of the `keys` that list it.
+    projects: BTreeMap<String, (String, Vec<usize>)>,
+    /// Why others of our keys list nothing: their number, and what happened.
+    failures: Vec<(usize, CallError)>,
 }
 
 impl DeepgramProvider {
@@ -87,77 +99,73 @@ impl Provider for DeepgramProvider {
     async fn snapshot(&self) -> Result<Snapshot, ProviderError> {
         let started_at = self.clock.now();
         let secrets = self.secrets.current();
-        let mut gaps = Vec::new();
-        let mut first_failure = None;
-        let mut sights = Vec::new();
-        // Which keys see a project: `(name, positions in sights)` by id.
-        let mut found: BTreeMap<String, (String, Vec<usize>)> = BTreeMap::new();
-        for (at, secret) in secrets.iter().enumerate() {
-            match self.client.projects(secret).await {
-                Ok(projects) => {
-                    for project in projects {
-                        let name = project.name.unwrap_or_else(|| project.project_id.clone());
-                        let seen = found.entry(project.project_id);
-                        seen.or_insert((name, Vec::new())).1.push(sights.len());
-                    }
-                    let own = self.client.own(secret).await;
-                    sights.push(Sight { at, own });
-                }
-                Err(why) => {
-                    gaps.push(format!(
-                        "key {} of {} lists no projects ({why}): those that only it sees are missing",
-                        at + 1,
-                        secrets.len()
-                    ));
-                    first_failure.get_or_insert(why);
-                }
-            }
+        let sights = self.look(&secrets).await;
+        if sights.keys.is_empty() {
+            return Err(sights.failure(&self.name));
         }
-        if let (true, Some(why)) = (sights.is_empty(), first_failure) {
-            return Err(failure(&self.name, &why));
-        }
-        if found.is_empty() {
-            gaps.push("our credential sees no project at all".to_owned());
-        }
-        let reads = found
-            .into_iter()
-            .map(|(id, (name, seers))| self.best_reading(id, name, seers, &sights));
-        let readings = join_all(reads).await;
-        gaps.extend(completeness::unseen_own_keys(&sights, &readings));
+        let reads = sights
+            .projects
+            .iter()
+            .map(|(id, (name, seers))| self.best_reading(id, name, seers, &sights.keys));
+        let readings: Vec<_> = join_all(reads).await.into_iter().flatten().collect();
+        let mut gaps = sights.gaps(secrets.len());
+        gaps.extend(completeness::unseen_own_keys(&sights.keys, &readings));
         Ok(Snapshot {
             started_at,
             finished_at: self.clock.now(),
-            projects: readings
-                .into_iter()
-                .map(|reading| reading.project)
-                .collect(),
+            projects: readings.into_iter().map(|one| one.project).collect(),
             gaps,
         })
     }
 }
 
 impl DeepgramProvider {
-    /// One project, read with the first key that sees all of it, else with the one that sees most.
+    /// Asks each of our keys which projects it sees.
+    async fn look<'a>(&self, secrets: &'a [SecretString]) -> Sights<'a> {
+        let mut sights = Sights::default();
+        for (number, secret) in (1..).zip(secrets) {
+            let projects = match self.client.projects(secret).await {
+                Ok(projects) => projects,
+                Err(why) => {
+                    sights.failures.push((number, why));
+                    continue;
+                }
+            };
+            for project in projects {
+                let name = project.name.unwrap_or_else(|| project.project_id.clone());
+                let seen = sights.projects.entry(project.project_id);
+                let (_, seers) = seen.or_insert_with(|| (name, Vec::new()));
+                seers.push(sights.keys.len());
+            }
+            let own = self.client.own(secret).await;
+            sights.keys.push(Sight {
+                number,
+                secret,
+                own,
+            });
+        }
+        sights
+    }
+
+    /// One project, read with the first key that sees all of it, else with the one that misses
+    /// least; absent: no key lists it.
     async fn best_reading(
         &self,
-        id: String,
-        name: String,
-        seers: Vec<usize>,
-        sights: &[Sight],
-    ) -> Reading {
-        let secrets = self.secrets.current();
+        id: &str,
+        name: &str,
+        seers: &[usize],
+        keys: &[Sight<'_>],
+    ) -> Option<Reading> {
         let mut best: Option<Reading> = None;
-        for (by, sight) in seers.iter().filter_map(|by| Some((*by, sights.get(*by)?))) {
-            let Some(secret) = secrets.get(sight.at) else {
-                continue;
-            };
-            let reading = project::Reader {
+        for by in seers.iter().copied() {
+            let sight = keys.get(by)?;
+            let reader = project::Reader {
                 client: &self.client,
-                secret,
+                secret: sight.secret,
                 own: sight.own.as_ref(),
                 now: self.clock.now(),
             };
-            let reading = reading.read(&id, &name, by).await;
+            let reading = reader.read(id, name, by).await;
             let gaps = reading.project.gaps.len();
             if best
                 .as_ref()
@@ -169,7 +177,33 @@ impl DeepgramProvider {
                 break;
             }
         }
-        best.unwrap_or_else(|| Reading::nothing(id, name))
+        best
+    }
+}
+
+impl Sights<'_> {
+    /// Why nothing can be read. What may pass comes before what does not.
+    fn failure(&self, provider: &str) -> ProviderError {
+        let mut reasons = self.failures.iter().map(|(_, why)| why);
+        let passing = reasons.clone().find(|why| !why.is_refusal());
+        match passing.or_else(|| reasons.next()) {
+            Some(why) => failure(provider, why),
+            None => failure(provider, &CallError::NoCredential),
+        }
+    }
+
+    /// Why projects may be missing.
+    fn gaps(&self, of: usize) -> Vec<String> {
+        let failed = self.failures.iter().map(|(number, why)| {
+            format!(
+                "key {number} of {of} lists no projects ({why}): those that only it sees are missing"
+            )
+        });
+        let mut gaps: Vec<_> = failed.collect();
+        if self.projects.is_empty() {
+            gaps.push("our credential sees no project at all".to_owned());
+        }
+        gaps
     }
 }
 
@@ -179,21 +213,5 @@ fn failure(provider: &str, why: &CallError) -> ProviderError {
         ProviderError::Refused { provider, reason }
     } else {
         ProviderError::Unavailable { provider, reason }
-    }
-}
-
-impl Reading {
-    /// Of a project whose key was exchanged while we read.
-    fn nothing(id: String, name: String) -> Self {
-        Self {
-            project: SeenProject {
-                id,
-                name,
-                members: Vec::new(),
-                keys: Vec::new(),
-                gaps: vec!["our credentials changed while we read".to_owned()],
-            },
-            by: usize::MAX,
-        }
     }
 }

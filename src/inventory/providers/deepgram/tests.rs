@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rstest::rstest;
 use secrecy::SecretString;
 
-use super::{DeepgramProvider, retry::Limits};
+use super::{DeepgramProvider, Sights, client::CallError, retry::Limits};
 use crate::{
     clock::ManualClock,
     config::secret::Secrets,
@@ -328,4 +328,31 @@ async fn a_slash_at_the_end_of_the_address_changes_nothing() {
     let provider = setting.provider_at(&elsewhere, &[OWNERS_KEY]);
     let why = provider.snapshot().await.unwrap_err();
     assert!(why.to_string().contains("404"), "{why}");
+}
+
+#[test]
+fn a_failure_that_may_pass_comes_before_a_refusal() {
+    let sights = Sights {
+        failures: vec![(1, CallError::Credential), (2, CallError::TooLong)],
+        ..Sights::default()
+    };
+    let why = sights.failure("dg");
+    assert!(matches!(why, ProviderError::Unavailable { .. }), "{why}");
+    let nobody = Sights::default().failure("dg");
+    assert!(matches!(nobody, ProviderError::Refused { .. }), "{nobody}");
+}
+
+#[rstest]
+#[case("ftp://example.com")]
+#[case("https://user:password@example.com")]
+fn an_address_that_is_no_plain_web_address_is_refused(#[case] base_url: &str) {
+    let text = format!("name = \"dg\"\nbase_url = \"{base_url}\"\napi_key = {{ env = \"X\" }}");
+    let config = toml::from_str(&text).unwrap();
+    let clock = Arc::new(ManualClock::at(Timestamp::UNIX_EPOCH));
+    let made = DeepgramProvider::new(&config, Arc::new(Secrets::fixed(vec![])), clock);
+    let said = made.err().unwrap().to_string();
+    assert!(
+        said.contains("base_url") && !said.contains("password"),
+        "{said}"
+    );
 }
