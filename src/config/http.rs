@@ -9,6 +9,8 @@ use std::{
 use bytesize::ByteSize;
 use serde::Deserialize;
 
+use super::size::read_size;
+
 /// The HTTP server.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -16,6 +18,7 @@ pub struct HttpConfig {
     /// Where to listen. Default `127.0.0.1:8080`.
     pub listen: SocketAddr,
     /// The largest body taken; a larger one is answered 413. Default `"256KiB"`.
+    #[serde(deserialize_with = "read_size")]
     pub max_body: ByteSize,
     /// The longest a body may take to arrive; a slower one is answered 408. Default `"10s"`.
     #[serde(with = "humantime_serde")]

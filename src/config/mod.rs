@@ -6,6 +6,7 @@ pub mod name;
 pub mod provider;
 pub mod secret;
 pub mod sink;
+mod size;
 pub mod source;
 
 use std::{

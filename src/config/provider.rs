@@ -32,7 +32,7 @@ pub struct DeepgramConfig {
     #[serde(default = "one_minute", with = "humantime_serde")]
     pub poll: Duration,
     /// How a change in an identity provider gets here; by default somebody has to act.
-    #[serde(default = "manual")]
+    #[serde(default = "manual", deserialize_with = "from_elsewhere")]
     pub propagation: Propagation,
 }
 
@@ -75,6 +75,16 @@ impl ProviderConfig {
         match self {
             Self::Deepgram(config) => config.propagation,
         }
+    }
+}
+
+/// How a change elsewhere propagates; `direct` is what happens at the provider itself.
+fn from_elsewhere<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Propagation, D::Error> {
+    match Propagation::deserialize(from)? {
+        Propagation::Direct {} => Err(serde::de::Error::custom(
+            "a propagation is automatic, manual or none; direct is for changes of the provider",
+        )),
+        other => Ok(other),
     }
 }
 

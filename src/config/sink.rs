@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use url::Url;
 
-use super::{name::Name, secret::SecretRef};
+use super::{name::Name, secret::SecretRef, size::read_size};
 
 const DAY: Duration = Duration::from_hours(24);
 
@@ -77,7 +77,7 @@ pub struct FileConfig {
     /// Where; its folder has to exist.
     pub path: PathBuf,
     /// How large it may become. Default: 64 MiB.
-    #[serde(default = "default_rotate_at")]
+    #[serde(default = "default_rotate_at", deserialize_with = "read_size")]
     pub rotate_at: ByteSize,
     /// How many old files are kept beside it, as `path.1` and so on. Default: 5.
     #[serde(default = "default_keep")]
@@ -148,8 +148,8 @@ mod tests {
     }
 
     #[rstest]
-    #[case::upper_case("kind = 'file'\nname = 'A'\npath = '/a'\n", "no name of a sink")]
-    #[case::empty("kind = 'file'\nname = ''\npath = '/a'\n", "no name of a sink")]
+    #[case::upper_case("kind = 'file'\nname = 'A'\npath = '/a'\n", "is no name")]
+    #[case::empty("kind = 'file'\nname = ''\npath = '/a'\n", "is no name")]
     #[case::unknown_field("kind = 'file'\nname = 'a'\npath = '/a'\nkeeep = 1\n", "keeep")]
     #[case::unknown_kind("kind = 'fax'\nname = 'a'\n", "fax")]
     #[case::keeps_none("kind = 'file'\nname = 'a'\npath = '/a'\nkeep = 0\n", "zero")]

@@ -58,6 +58,5 @@ pub enum Propagation {
     /// Never.
     None {},
     /// The change happened at the provider itself.
-    #[serde(skip_deserializing)]
     Direct {},
 }

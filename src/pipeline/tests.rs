@@ -224,6 +224,27 @@ async fn a_deleted_projection_comes_back_with_the_same_content_and_says_nothing_
 }
 
 #[tokio::test]
+async fn a_removal_at_the_provider_itself_is_reported_and_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(folder.path());
+    let seen = MembershipChange {
+        source: "dg".to_owned(),
+        ..removal("e1")
+    };
+    log.append(vec![key("k1").to_record(now()), seen.to_record(now())])
+        .await
+        .unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+    assert_eq!(records(&log, Topic::Quarantine).await.len(), 0);
+    let db = projection::open_reader(folder.path()).unwrap();
+    let report = Reader::new(&db)
+        .report(&seen.id.to_string())
+        .unwrap()
+        .unwrap();
+    assert_eq!(report.impacts[0].propagation, Propagation::Direct {});
+}
+
+#[tokio::test]
 async fn a_repeat_whose_sender_tells_no_time_is_a_repeat() {
     let folder = tempfile::tempdir().unwrap();
     let log = serve(folder.path());

@@ -7,6 +7,7 @@ use tokio::{
     task::{Id, JoinError},
     time::Instant,
 };
+use tracing::{Instrument as _, info_span};
 
 use super::{SinkWorker, job::Job};
 use crate::{
@@ -71,10 +72,19 @@ impl SinkWorker {
         };
         job.start(self.clock.now(), now);
         let (sink, record) = (Arc::clone(&self.sink), job.record.clone());
-        let handle = self.attempts.spawn(async move {
+        let change = record.correlation.map(tracing::field::display);
+        let span = info_span!(
+            "deliver",
+            sink.name = self.name,
+            event.id = record.id,
+            change.id = change
+        );
+        let attempt = async move {
             let delivery = sink.deliver(&record).await;
+            tracing::debug!(outcome = delivery.label(), "attempted");
             (delivery, now.elapsed())
-        });
+        };
+        let handle = self.attempts.spawn(attempt.instrument(span));
         self.running.insert(handle.id(), ticket);
     }
 

@@ -1,0 +1,376 @@
+//! The schemas, their examples, and what a real run writes, held against each other.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    net::Ipv4Addr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use jiff::Timestamp;
+use jsonschema::Validator;
+use offkey::{
+    app::{Service, attach_log},
+    clock::{Clock as _, SystemClock},
+    config::{Config, Overrides},
+    domain::{
+        Impact, Key, Member, MembershipChange, Outcome, Project, Quarantined, Record, Topic,
+        delivery::{DeadLetter, DeliveryRecord, DeliveryStatus, Redrive},
+        inventory::SnapshotSummary,
+    },
+    log::{Log, Position},
+    simulator::{Company, Simulator},
+    sinks::webhook::signature::{SignatureKey, sign_all},
+    sources::{Lookup, Request, change_format},
+};
+use rstest::rstest;
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
+
+/// How long a step may take before the test is red.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const TYPES: [&str; 12] = [
+    MembershipChange::TYPE,
+    Lookup::TYPE,
+    Key::TYPE,
+    Member::TYPE,
+    Project::TYPE,
+    SnapshotSummary::TYPE,
+    Outcome::TYPE,
+    Impact::TYPE,
+    Quarantined::TYPE,
+    DeliveryRecord::TYPE,
+    DeadLetter::TYPE,
+    Redrive::TYPE,
+];
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("schemas")
+}
+
+fn json_in(path: &Path) -> Value {
+    let text = fs::read_to_string(path).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+    serde_json::from_str(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()))
+}
+
+fn validator(name: &str) -> Validator {
+    let schema = json_in(&folder().join(format!("{name}.schema.json")));
+    jsonschema::draft202012::meta::validate(&schema).unwrap_or_else(|why| panic!("{name}: {why}"));
+    jsonschema::draft202012::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap_or_else(|why| panic!("{name}: {why}"))
+}
+
+fn require_valid(validator: &Validator, data: &Value, what: &str) {
+    let faults: Vec<String> = validator
+        .iter_errors(data)
+        .map(|fault| format!("{}: {fault}", fault.instance_path()))
+        .collect();
+    assert!(faults.is_empty(), "{what}: {faults:#?}");
+}
+
+fn examples(name: &str) -> Vec<(String, Value)> {
+    let start = format!("{name}.");
+    let files = fs::read_dir(folder().join("examples")).unwrap();
+    let found: Vec<_> = files
+        .map(|file| file.unwrap().path())
+        .filter(|path| {
+            let file = path.file_name().unwrap().to_str().unwrap();
+            file.starts_with(&start)
+        })
+        .map(|path| (path.display().to_string(), json_in(&path)))
+        .collect();
+    assert!(!found.is_empty(), "{name} has no example");
+    found
+}
+
+fn hold<T: Serialize + DeserializeOwned>(name: &str) {
+    let validator = validator(name);
+    for (file, example) in examples(name) {
+        require_valid(&validator, &example, &file);
+        let read: T = serde_json::from_str(&example.to_string())
+            .unwrap_or_else(|why| panic!("{file}: {why}"));
+        assert_eq!(serde_json::to_value(&read).unwrap(), example, "{file}");
+    }
+}
+
+#[rstest]
+#[case(MembershipChange::TYPE, hold::<MembershipChange>)]
+#[case(Lookup::TYPE, hold::<Lookup>)]
+#[case(Key::TYPE, hold::<Key>)]
+#[case(Member::TYPE, hold::<Member>)]
+#[case(Project::TYPE, hold::<Project>)]
+#[case(SnapshotSummary::TYPE, hold::<SnapshotSummary>)]
+#[case(Outcome::TYPE, hold::<Outcome>)]
+#[case(Impact::TYPE, hold::<Impact>)]
+#[case(Quarantined::TYPE, hold::<Quarantined>)]
+#[case(DeliveryRecord::TYPE, hold::<DeliveryRecord>)]
+#[case(DeadLetter::TYPE, hold::<DeadLetter>)]
+#[case(Redrive::TYPE, hold::<Redrive>)]
+fn every_example_is_valid_and_the_code_reads_and_writes_it_the_same(
+    #[case] name: &str,
+    #[case] check: fn(&str),
+) {
+    check(name);
+}
+
+#[test]
+fn every_example_of_the_change_format_is_valid_and_taken() {
+    let validator = validator("change-message");
+    for (file, example) in examples("change-message") {
+        require_valid(&validator, &example, &file);
+        let reading = change_format::read(
+            "hr",
+            "e",
+            &Request {
+                headers: &[],
+                body: example.to_string().as_bytes(),
+                received_at: "2030-03-01T12:00:00Z".parse().unwrap(),
+            },
+        );
+        assert_eq!(reading.changes.len(), 1, "{file}: {reading:?}");
+    }
+}
+
+#[rstest]
+#[case::nobody(json!({"change": "removed", "person": {}}))]
+#[case::an_empty_account(json!({"change": "removed", "person": {"account": ""}}))]
+#[case::a_misspelt_property(json!({"change": "removed", "person": {"email": "a@b.c"}, "reson": "x"}))]
+#[case::another_change(json!({"change": "sacked", "person": {"email": "a@b.c"}}))]
+#[case::no_time(json!({"change": "leave_scheduled", "person": {"email": "a@b.c"}}))]
+#[case::half_a_scope(json!({"change": "removed", "person": {"email": "a@b.c"}, "scope": {"kind": "project", "provider": "dg"}}))]
+fn what_the_code_refuses_the_schema_of_the_change_format_refuses(#[case] data: Value) {
+    let now = "2030-03-01T12:00:00Z";
+    let message = json!({"type": change_format::TYPE, "timestamp": now, "data": data});
+    assert!(!validator("change-message").is_valid(&message));
+    let body = message.to_string();
+    let request = Request {
+        headers: &[],
+        body: body.as_bytes(),
+        received_at: now.parse().unwrap(),
+    };
+    assert!(change_format::read("hr", "e", &request).changes.is_empty());
+}
+
+#[test]
+fn every_type_and_topic_stands_in_the_asyncapi_file_and_no_schema_is_left_over() {
+    let text = fs::read_to_string(folder().join("asyncapi.yaml")).unwrap();
+    for name in TYPES {
+        let payload = format!("$ref: ./{name}.schema.json\n");
+        assert!(text.contains(&payload), "{name} is missing");
+    }
+    for topic in Topic::ALL {
+        let address = format!("  {topic}:\n    address: offkey.{topic}\n");
+        assert!(text.contains(&address), "{topic} is missing");
+        let policy = if topic.is_compacted() {
+            "compact"
+        } else {
+            "delete"
+        };
+        let (_, channel) = text.split_once(&address).unwrap();
+        let (_, said) = channel.split_once("cleanup.policy: ").unwrap();
+        assert!(said.starts_with(&format!("[{policy}]")), "{topic}");
+    }
+    let known = BTreeSet::from(TYPES.map(|name| format!("{name}.schema.json")));
+    let files: BTreeSet<String> = fs::read_dir(folder())
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with("offkey."))
+        .collect();
+    assert_eq!(files, known);
+}
+
+/// A service that reads a simulated provider and whose one receiver refuses the first impact.
+struct World {
+    _folder: tempfile::TempDir,
+    log: Arc<dyn Log>,
+    address: String,
+    key: SignatureKey,
+    service: Service,
+    simulator: Simulator,
+    _receiver: MockServer,
+    stop: CancellationToken,
+}
+
+impl World {
+    async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let receiver = MockServer::start().await;
+        let refuse = Mock::given(any()).respond_with(ResponseTemplate::new(422));
+        refuse.up_to_n_times(1).mount(&receiver).await;
+        let take = Mock::given(any()).respond_with(ResponseTemplate::new(204));
+        take.mount(&receiver).await;
+        let secret = format!("whsec_{}", BASE64_STANDARD.encode([7; 32]));
+        for (name, text) in [("key", "k"), ("secret", &secret), ("word", "open")] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let company = Company::demo(SystemClock.now());
+        let anywhere = (Ipv4Addr::LOCALHOST, 0).into();
+        let clock = Arc::new(SystemClock);
+        let simulator = Simulator::start(company, "k".into(), anywhere, clock.clone()).unwrap();
+        let text = configuration(folder.path(), &simulator.base_url(), &receiver.uri());
+        let file = folder.path().join("offkey.toml");
+        fs::write(&file, text).unwrap();
+        let config = Config::load(Some(&file), &Overrides::default()).unwrap();
+        let stop = CancellationToken::new();
+        let service = Service::start(&config, clock.clone(), stop.clone()).unwrap();
+        Self {
+            log: attach_log(&config, clock).unwrap(),
+            address: format!("http://{}/in", service.address),
+            key: SignatureKey::parse(&secret.into()).unwrap(),
+            _folder: folder,
+            service,
+            simulator,
+            _receiver: receiver,
+            stop,
+        }
+    }
+
+    /// The first record of `topic` that fits.
+    async fn wait_for(&self, topic: Topic, fits: impl Fn(&Record) -> bool) -> Record {
+        let looking = async {
+            let mut follower = self.log.follow(&[topic], &Position::default()).unwrap();
+            loop {
+                let batch = follower.next(100).await.unwrap();
+                let mut records = batch.entries.into_iter().map(|entry| entry.record);
+                if let Some(found) = records.find(&fits) {
+                    return found;
+                }
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, looking).await;
+        found.unwrap_or_else(|_| panic!("no such record in {topic}"))
+    }
+
+    async fn report(&self, id: &str, data: Value) {
+        let now = Timestamp::now();
+        let message = json!({"type": change_format::TYPE, "timestamp": now, "data": data});
+        let body = message.to_string();
+        let seconds = now.as_second();
+        let signature = sign_all(
+            std::slice::from_ref(&self.key),
+            id,
+            seconds,
+            body.as_bytes(),
+        );
+        let request = reqwest::Client::new()
+            .post(format!("{}/hr", self.address))
+            .header("content-type", "application/json")
+            .header("webhook-id", id)
+            .header("webhook-timestamp", seconds)
+            .header("webhook-signature", signature);
+        let answer = request.body(body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+
+    /// An event that says of whom, and not what.
+    async fn report_vaguely(&self) {
+        let event = json!({
+            "uuid": "u-1", "published": Timestamp::now(),
+            "eventType": "user.account.update_profile", "outcome": {"result": "SUCCESS"},
+            "target": [{"id": "00u1", "type": "User"}],
+        });
+        let hook = json!({"eventType": "com.okta.event_hook", "data": {"events": [event]}});
+        let request = reqwest::Client::new().post(format!("{}/idp", self.address));
+        let request = request.header("authorization", "open").json(&hook);
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+    }
+
+    async fn everything(&self) -> Vec<Record> {
+        let end = self.log.end().unwrap();
+        let mut position = Position::default();
+        let mut follower = self.log.follow(&Topic::ALL, &position).unwrap();
+        let mut all = Vec::new();
+        while !position.has_reached(&end) {
+            let batch = follower.next(500).await.unwrap();
+            position = batch.through;
+            all.extend(batch.entries.into_iter().map(|entry| entry.record));
+        }
+        all
+    }
+
+    async fn end(self) {
+        self.stop.cancel();
+        self.service.wait().await.unwrap();
+        self.simulator.stop().unwrap();
+    }
+}
+
+fn configuration(folder: &Path, provider: &str, receiver: &str) -> String {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let (data, key, secret, word) = (path("data"), path("key"), path("secret"), path("word"));
+    format!(
+        r#"
+        http.listen = "127.0.0.1:0"
+        log.path = {data:?}
+        [[source]]
+        name = "hr"
+        kind = "standard-webhooks"
+        secrets = [{{ file = {secret:?} }}]
+        [[source]]
+        name = "idp"
+        kind = "okta"
+        secrets = [{{ file = {word:?} }}]
+        [[provider]]
+        name = "deepgram"
+        kind = "deepgram"
+        base_url = {provider:?}
+        api_key = {{ file = {key:?} }}
+        [[sink]]
+        name = "rotation"
+        kind = "webhook"
+        url = {receiver:?}
+        secrets = [{{ file = {secret:?} }}]
+        allow_networks = ["127.0.0.0/8"]
+        "#
+    )
+}
+
+fn is_redelivered(record: &Record) -> bool {
+    let delivery: DeliveryRecord = record.read().unwrap();
+    delivery.redrive_id.is_some() && delivery.status == DeliveryStatus::Delivered
+}
+
+#[tokio::test]
+async fn every_record_of_a_real_run_fits_the_schema_of_its_type() {
+    let world = World::start().await;
+    let is_snapshot = |record: &Record| record.kind == SnapshotSummary::TYPE;
+    world.wait_for(Topic::Inventory, is_snapshot).await;
+    world
+        .report("nobody", json!({"change": "removed", "person": {}}))
+        .await;
+    world.report_vaguely().await;
+    let leaver = json!({"change": "removed", "person": {"email": "ada@example.com"}});
+    world.report("leaver", leaver).await;
+    let letter = world.wait_for(Topic::DeadLetters, |_| true).await;
+    let letter: DeadLetter = letter.read().unwrap();
+    let wish = Redrive {
+        sink: letter.sink,
+        requested_by: "a test".to_owned(),
+        requested_at: Timestamp::now(),
+        original: letter.original,
+    };
+    world.log.append(vec![wish.to_record()]).await.unwrap();
+    world.wait_for(Topic::Deliveries, is_redelivered).await;
+
+    let validators: BTreeMap<_, _> = TYPES.map(|name| (name, validator(name))).into();
+    let mut seen = BTreeSet::new();
+    for record in world.everything().await {
+        let Some(validator) = validators.get(record.kind.as_str()) else {
+            panic!("no schema describes {}", record.kind);
+        };
+        let data: Value = record.read().unwrap();
+        require_valid(validator, &data, &format!("{} {}", record.kind, data));
+        seen.insert(record.kind);
+    }
+    assert_eq!(seen, TYPES.map(str::to_owned).into());
+    world.end().await;
+}
