@@ -246,7 +246,10 @@ pub fn open_reader(folder: &Path) -> Result<Connection, ProjectionError> {
             std::io::ErrorKind::NotFound,
             "there is none yet; start `offkey serve` first, or name the folder it uses",
         );
-        ProjectionError::File { path: path.clone(), reason }
+        ProjectionError::File {
+            path: path.clone(),
+            reason,
+        }
     };
     if !path.exists() {
         return Err(absent());
@@ -254,7 +257,11 @@ pub fn open_reader(folder: &Path) -> Result<Connection, ProjectionError> {
     let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     db.busy_timeout(Duration::from_secs(5))?;
     // The file is there a moment before what is in it.
-    if db.table_exists(None, "meta")? { Ok(db) } else { Err(absent()) }
+    if db.table_exists(None, "meta")? {
+        Ok(db)
+    } else {
+        Err(absent())
+    }
 }
 
 fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<String>> {

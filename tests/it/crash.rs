@@ -70,7 +70,9 @@ fn a_service_that_is_killed_again_and_again_keeps_every_promise() {
         for _ in 0..rounds(20) {
             let service = Service::spawn(&stage, &[]);
             let before = oracle.acknowledged();
-            until("a promise", || (oracle.acknowledged() > before).then_some(()));
+            until("a promise", || {
+                (oracle.acknowledged() > before).then_some(())
+            });
             thread::sleep(Duration::from_millis(random.random_range(0..150)));
             service.kill();
         }
@@ -108,7 +110,9 @@ fn a_service_that_is_asked_to_stop_answers_what_is_under_way_and_loses_nothing()
         for _ in 0..rounds(5) {
             let service = Service::spawn(&stage, &[]);
             let before = oracle.acknowledged();
-            until("a promise", || (oracle.acknowledged() > before).then_some(()));
+            until("a promise", || {
+                (oracle.acknowledged() > before).then_some(())
+            });
             thread::sleep(Duration::from_millis(random.random_range(0..100)));
             let (status, took) = service.stop();
             assert!(status.success(), "{status}");

@@ -6,8 +6,12 @@
     reason = "a failed step should stop the test, and a test says what it did"
 )]
 
+mod cli;
+mod config;
 mod crash;
 mod harness;
 mod main_job;
 mod oracle;
 mod repeats;
+mod sinks;
+mod web;

@@ -26,7 +26,11 @@ fn a_signed_leaver_comes_in_and_a_report_and_signed_webhooks_go_out() {
         .map(|webhook| webhook.body["data"]["key"]["label"].as_str().unwrap())
         .collect();
     keys.sort_unstable();
-    let expected = ["live call transcription", "staging transcription", "voicemail batch"];
+    let expected = [
+        "live call transcription",
+        "staging transcription",
+        "voicemail batch",
+    ];
     assert_eq!(keys, expected);
     assert_eq!(stage.rotation.forged(), 0);
     until("a line for each key in the file", || {

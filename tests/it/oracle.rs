@@ -106,11 +106,7 @@ fn hit(company: &Company, sent: &Sent) -> BTreeSet<KeyName> {
 }
 
 /// Everything in which `records` are not what was promised.
-fn compare(
-    sent: &BTreeMap<ChangeId, Sent>,
-    company: &Company,
-    records: &[Record],
-) -> Vec<String> {
+fn compare(sent: &BTreeMap<ChangeId, Sent>, company: &Company, records: &[Record]) -> Vec<String> {
     let mut faults = Vec::new();
     let mut outcomes: BTreeMap<ChangeId, Vec<u32>> = BTreeMap::new();
     let mut impacts: BTreeMap<String, Vec<u32>> = BTreeMap::new();
@@ -128,7 +124,10 @@ fn compare(
                 let impact: Impact = record.read().unwrap();
                 let revisions = impacts.entry(impact.impact_id.to_string()).or_default();
                 revisions.push(impact.revision);
-                let name = (impact.key.project_name.unwrap_or_default(), impact.key.label);
+                let name = (
+                    impact.key.project_name.unwrap_or_default(),
+                    impact.key.label,
+                );
                 keys.entry(impact.change_id).or_default().insert(name);
             }
         }

@@ -38,7 +38,11 @@ fn another_body_under_a_known_id_goes_to_quarantine_and_the_first_counts() {
         let record = stage.records(&[Topic::Quarantine]).pop();
         record.map(|record| record.read().unwrap())
     });
-    assert!(quarantined.why.contains("another content"), "{}", quarantined.why);
+    assert!(
+        quarantined.why.contains("another content"),
+        "{}",
+        quarantined.why
+    );
     assert_eq!(stage.report(change), first);
 }
 
@@ -75,7 +79,13 @@ fn the_order_of_arrival_does_not_change_the_reports() {
         });
         digests.push(
             said.iter()
-                .map(|report| (report.outcome.result, report.outcome.fates.clone(), statuses(report)))
+                .map(|report| {
+                    (
+                        report.outcome.result,
+                        report.outcome.fates.clone(),
+                        statuses(report),
+                    )
+                })
                 .collect::<Vec<_>>(),
         );
     }

@@ -74,8 +74,12 @@ impl Stage {
     pub(crate) fn set_with(poll: &str, more: impl FnOnce(&Self) -> String) -> Self {
         let company = Company::demo(SystemClock.now());
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
-        let simulator =
-            Simulator::start(company.clone(), API_KEY.into(), anywhere, Arc::new(SystemClock));
+        let simulator = Simulator::start(
+            company.clone(),
+            API_KEY.into(),
+            anywhere,
+            Arc::new(SystemClock),
+        );
         // Freed at once and taken by the service, at every start of it.
         let listen = TcpListener::bind(anywhere).unwrap();
         let stage = Self {
@@ -96,7 +100,9 @@ impl Stage {
     fn configuration(&self, poll: &str) -> String {
         let (listen, base) = (self.address, self.simulator.base_url());
         let loopback = "allow_networks = [\"127.0.0.0/8\"]";
-        let rotation = self.rotation.sink("rotation", &self.path("secret"), loopback);
+        let rotation = self
+            .rotation
+            .sink("rotation", &self.path("secret"), loopback);
         format!(
             r#"
 [http]

@@ -23,14 +23,6 @@ impl Service {
         Self::spawn_as(stage, command)
     }
 
-    /// Starts the program through `wrapper`, which runs what follows it: `strace`, `bash`.
-    pub(crate) fn spawn_through(stage: &Stage, wrapper: &[&str]) -> Self {
-        let (program, arguments) = wrapper.split_first().unwrap();
-        let mut command = Command::new(program);
-        command.args(arguments).arg(env!("CARGO_BIN_EXE_offkey"));
-        Self::spawn_as(stage, command)
-    }
-
     fn spawn_as(stage: &Stage, mut command: Command) -> Self {
         let messages = stage.path("messages");
         let output = File::options()
@@ -78,11 +70,6 @@ impl Service {
         self.signal("TERM");
         (self.wait(), began.elapsed())
     }
-
-    /// What it wrote.
-    pub(crate) fn messages(&self) -> String {
-        fs::read_to_string(&self.messages).unwrap_or_default()
-    }
 }
 
 impl Drop for Service {
@@ -90,5 +77,9 @@ impl Drop for Service {
         // It may have ended long ago.
         drop(self.child.kill());
         drop(self.child.wait());
+        if std::thread::panicking() {
+            let messages = fs::read_to_string(&self.messages);
+            eprintln!("the service said: {}", messages.unwrap_or_default());
+        }
     }
 }
