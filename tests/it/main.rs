@@ -1,7 +1,6 @@
 //! The whole program from outside: a real process, a simulated provider, real receivers.
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::print_stderr,
     reason = "a failed step should stop the test, and a test says what it did"
 )]

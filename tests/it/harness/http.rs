@@ -10,7 +10,8 @@ use std::{
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) head: String,
+    /// The body, shown when a test fails.
+    #[expect(dead_code, reason = "printed by `Debug`")]
     pub(crate) body: String,
 }
 
@@ -32,7 +33,6 @@ pub(crate) fn raw(address: SocketAddr, bytes: &[u8]) -> Option<Answer> {
     let (head, body) = text.split_once("\r\n\r\n")?;
     Some(Answer {
         status: head.split(' ').nth(1)?.parse().ok()?,
-        head: head.to_ascii_lowercase(),
         body: body.to_owned(),
     })
 }

@@ -17,7 +17,7 @@ use std::{
 use offkey::{
     clock::{Clock as _, SystemClock},
     domain::{ChangeId, Record, Topic},
-    log::{Follower as _, Log as _, Position, embedded::EmbeddedLog},
+    log::{Log as _, Position, embedded::EmbeddedLog},
     projection::{self, read::Reader},
     simulator::{Company, Simulator},
     sinks::webhook::signature::{SignatureKey, sign_all},

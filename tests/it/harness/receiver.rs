@@ -11,6 +11,8 @@ use offkey::sinks::webhook::signature::{SignatureKey, sign_all};
 
 use super::SECRET;
 
+type Head = Vec<(String, String)>;
+
 /// How it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mood {
@@ -97,9 +99,8 @@ impl Receiver {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         let mut stream = stream;
         while let Some((head, body)) = read_request(&mut reader) {
-            let status = match self.judge(&head, &body) {
-                Some(status) => status,
-                None => return,
+            let Some(status) = self.judge(&head, &body) else {
+                return;
             };
             let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
             if stream.write_all(answer.as_bytes()).is_err() {
@@ -142,7 +143,7 @@ impl Receiver {
     }
 }
 
-fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(Vec<(String, String)>, Vec<u8>)> {
+fn read_request(reader: &mut BufReader<TcpStream>) -> Option<(Head, Vec<u8>)> {
     let mut head = Vec::new();
     let mut length = 0;
     let mut line = String::new();
