@@ -9,7 +9,7 @@ fn every_reading_command_works_beside_the_running_service() {
     stage.report(stage.leave("msg_1", "ada@example.com"));
     let commands: [(&[&str], &str); 7] = [
         (&["people"], "ada@example.com"),
-        (&["keys"], "live call transcription"),
+        (&["keys", "--json"], "live call transcription"),
         (&["tail", "impacts", "--json"], "\"specversion\":\"1.0\""),
         (&["quarantine", "list"], ""),
         (&["check-config"], ""),
