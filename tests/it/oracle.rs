@@ -158,3 +158,19 @@ fn compare(sent: &BTreeMap<ChangeId, Sent>, company: &Company, records: &[Record
     }
     faults
 }
+
+#[test]
+fn the_oracle_sees_what_is_lost_and_what_was_never_sent() {
+    let company = Company::default();
+    let oracle = Oracle::default();
+    oracle.expect("msg_1", "ada@example.com", "removed");
+    let sent = oracle.sent.lock().unwrap().clone();
+    let other = ChangeId::derive("hr", "msg_2");
+    let record = Record::json(Topic::Membership, String::new(), &()).correlation(other);
+    let faults = compare(&sent, &company, &[record]);
+    let seen = ["lost: ", "without an outcome: ", "never sent: "];
+    for (fault, start) in faults.iter().zip(seen) {
+        assert!(fault.starts_with(start), "{fault}");
+    }
+    assert_eq!(faults.len(), 3, "{faults:?}");
+}
