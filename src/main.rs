@@ -9,5 +9,8 @@ use offkey::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Failpoints named in the variable FAILPOINTS work until the end of `main`.
+    #[cfg(feature = "failpoints")]
+    let _failpoints = fail::FailScenario::setup();
     Cli::parse().run()
 }

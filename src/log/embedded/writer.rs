@@ -123,7 +123,9 @@ impl Writer {
             .map_err(|error| classify(&error))
             .and_then(|transaction| {
                 let next = insert(&transaction, group, at)?;
+                fail::fail_point!("log.before-commit", |_| std::process::abort());
                 transaction.commit().map_err(|error| classify(&error))?;
+                fail::fail_point!("log.after-commit", |_| std::process::abort());
                 Ok(next)
             })?;
         self.head.send_replace(result.cast_unsigned());

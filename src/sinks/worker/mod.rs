@@ -226,7 +226,9 @@ impl SinkWorker {
         if is_idle || through == Position::default() {
             return Ok(());
         }
+        fail::fail_point!("sink.before-commit", |_| std::process::abort());
         member.commit(&through, outputs).await?;
+        fail::fail_point!("sink.after-commit", |_| std::process::abort());
         self.window.committed(&through);
         self.notices.clear();
         self.skipped = 0;

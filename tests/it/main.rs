@@ -1,0 +1,16 @@
+//! The whole program from outside: a real process, a simulated provider, real receivers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a failed step should stop the test, and a test says what it did"
+)]
+
+mod cli;
+mod config;
+mod crash;
+mod harness;
+mod main_job;
+mod oracle;
+mod repeats;
+mod sinks;
+mod web;

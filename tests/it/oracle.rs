@@ -1,0 +1,176 @@
+//! Knows what was promised, and compares it with the log by a join of its own.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+};
+
+use offkey::{
+    domain::{ChangeId, Impact, Outcome, Record, Topic},
+    simulator::Company,
+};
+
+use crate::harness::{Stage, until};
+
+/// A key as the company's file names it: project and comment.
+type KeyName = (String, String);
+
+/// One change that was sent.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    email: String,
+    change: String,
+    acknowledged: bool,
+}
+
+/// Keeps every promise in mind; shared by all senders.
+#[derive(Default)]
+pub(crate) struct Oracle {
+    sent: Mutex<BTreeMap<ChangeId, Sent>>,
+}
+
+impl Oracle {
+    /// Sends a change and remembers what was promised; true when it was.
+    pub(crate) fn send(&self, stage: &Stage, id: &str, email: &str, change: &str) -> bool {
+        let key = ChangeId::derive("hr", id);
+        let one = Sent {
+            email: email.to_owned(),
+            change: change.to_owned(),
+            acknowledged: false,
+        };
+        self.sent.lock().unwrap().insert(key, one);
+        let answer = stage.send(id, &Stage::body(email, change));
+        let acknowledged = answer.is_some_and(|answer| answer.status == 202);
+        if acknowledged && let Some(one) = self.sent.lock().unwrap().get_mut(&key) {
+            one.acknowledged = true;
+        }
+        acknowledged
+    }
+
+    /// Remembers a promise that somebody else obtained.
+    pub(crate) fn expect(&self, id: &str, email: &str, change: &str) {
+        let one = Sent {
+            email: email.to_owned(),
+            change: change.to_owned(),
+            acknowledged: true,
+        };
+        let key = ChangeId::derive("hr", id);
+        self.sent.lock().unwrap().insert(key, one);
+    }
+
+    pub(crate) fn acknowledged(&self) -> usize {
+        let sent = self.sent.lock().unwrap();
+        sent.values().filter(|one| one.acknowledged).count()
+    }
+
+    /// Waits, without faults, until everything is said; sends a fresh change; compares.
+    pub(crate) fn check(&self, stage: &Stage, story: &str) {
+        assert!(self.send(stage, "fresh", "nadia@example.com", "removed"));
+        let sent = self.sent.lock().unwrap().clone();
+        let promised = |id: &&ChangeId| sent.get(id).is_some_and(|one| one.acknowledged);
+        until("every outcome", || {
+            let ids = sent.keys().filter(promised);
+            let all = stage.read(|reader| {
+                let mut ids = ids;
+                reader.waiting().unwrap() == 0
+                    && ids.all(|id| reader.report(&id.to_string()).unwrap().is_some())
+            });
+            (all == Some(true)).then_some(())
+        });
+        let records = stage.records(&[Topic::Membership, Topic::Outcomes, Topic::Impacts]);
+        let faults = compare(&sent, &stage.company, &records);
+        eprintln!(
+            "{story}: {} sent, {} acknowledged, {} records",
+            sent.len(),
+            self.acknowledged(),
+            records.len()
+        );
+        assert!(faults.is_empty(), "{story}: {faults:#?}");
+    }
+}
+
+/// The reference join: whose keys are hit, straight from the company's file.
+fn hit(company: &Company, sent: &Sent) -> BTreeSet<KeyName> {
+    if sent.change != "removed" && sent.change != "suspended" {
+        return BTreeSet::new();
+    }
+    let mut names = BTreeSet::new();
+    for project in &company.projects {
+        for key in &project.keys {
+            if key.creator.as_str() == sent.email {
+                names.insert((project.name.clone(), key.comment.clone()));
+            }
+        }
+    }
+    names
+}
+
+/// Everything in which `records` are not what was promised.
+fn compare(sent: &BTreeMap<ChangeId, Sent>, company: &Company, records: &[Record]) -> Vec<String> {
+    let mut faults = Vec::new();
+    let mut outcomes: BTreeMap<ChangeId, Vec<u32>> = BTreeMap::new();
+    let mut impacts: BTreeMap<String, Vec<u32>> = BTreeMap::new();
+    let mut keys: BTreeMap<ChangeId, BTreeSet<KeyName>> = BTreeMap::new();
+    let mut known = BTreeSet::new();
+    for record in records {
+        match record.topic {
+            Topic::Membership => drop(known.insert(record.correlation.unwrap())),
+            Topic::Outcomes => {
+                let outcome: Outcome = record.read().unwrap();
+                let revisions = outcomes.entry(outcome.change_id).or_default();
+                revisions.push(outcome.revision);
+            }
+            _ => {
+                let impact: Impact = record.read().unwrap();
+                let revisions = impacts.entry(impact.impact_id.to_string()).or_default();
+                revisions.push(impact.revision);
+                let name = (
+                    impact.key.project_name.unwrap_or_default(),
+                    impact.key.label,
+                );
+                keys.entry(impact.change_id).or_default().insert(name);
+            }
+        }
+    }
+    for (id, one) in sent {
+        if one.acknowledged && !known.contains(id) {
+            faults.push(format!("lost: {id} {one:?}"));
+        }
+        if one.acknowledged && !outcomes.contains_key(id) {
+            faults.push(format!("without an outcome: {id} {one:?}"));
+        }
+        let found = keys.remove(id).unwrap_or_default();
+        let expected = hit(company, one);
+        if outcomes.contains_key(id) && found != expected {
+            faults.push(format!("{id} {one:?}: {found:?} instead of {expected:?}"));
+        }
+    }
+    faults.extend(keys.keys().map(|id| format!("impacts of nothing: {id}")));
+    let strangers = known.iter().chain(outcomes.keys());
+    let strangers = strangers.filter(|id| !sent.contains_key(id));
+    faults.extend(strangers.map(|id| format!("never sent: {id}")));
+    let outcomes = outcomes.iter().map(|(id, all)| (id.to_string(), all));
+    let impacts = impacts.iter().map(|(id, all)| (id.clone(), all));
+    for (id, revisions) in outcomes.chain(impacts) {
+        if !revisions.iter().copied().eq(1..=revisions.len() as u32) {
+            faults.push(format!("{id} has the revisions {revisions:?}"));
+        }
+    }
+    faults
+}
+
+#[test]
+fn the_oracle_sees_what_is_lost_and_what_was_never_sent() {
+    let company = Company::default();
+    let oracle = Oracle::default();
+    oracle.expect("msg_1", "ada@example.com", "removed");
+    let sent = oracle.sent.lock().unwrap().clone();
+    let other = ChangeId::derive("hr", "msg_2");
+    let record = Record::json(Topic::Membership, String::new(), &()).correlation(other);
+    let faults = compare(&sent, &company, &[record]);
+    let seen = ["lost: ", "without an outcome: ", "never sent: "];
+    for (fault, start) in faults.iter().zip(seen) {
+        assert!(fault.starts_with(start), "{fault}");
+    }
+    assert_eq!(faults.len(), 3, "{faults:?}");
+}
