@@ -1,6 +1,10 @@
 //! The schemas, their examples, and what a real run writes, held against each other.
 
-#![expect(clippy::panic, reason = "a failed set-up step should stop the test")]
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a failed set-up step should stop the test"
+)]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

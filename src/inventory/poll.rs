@@ -16,6 +16,9 @@ use crate::{
     projection::{self, ProjectionError, read::Reader},
 };
 
+/// How long to wait after a look that failed, where looks are further apart.
+const SOON: Duration = Duration::from_secs(10);
+
 /// Why polling cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum PollError {
@@ -53,30 +56,33 @@ impl Poller {
         let mut member = self.log.join(&group, &[])?;
         loop {
             let look = self.look(member.as_mut());
-            match shutdown.run_until_cancelled(look).await {
+            let pause = match shutdown.run_until_cancelled(look).await {
                 None => return Ok(()),
+                Some(Ok(true)) => self.every,
+                Some(Ok(false)) => self.every.min(SOON),
                 Some(Err(PollError::Log(error))) if error.is_retriable() => {
                     tracing::warn!(%error, "inventory could not be published; trying again");
+                    self.every.min(SOON)
                 }
-                Some(result) => result?,
-            }
-            let pause = tokio::time::sleep(self.every);
+                Some(Err(error)) => return Err(error),
+            };
+            let pause = tokio::time::sleep(pause);
             if shutdown.run_until_cancelled(pause).await.is_none() {
                 return Ok(());
             }
         }
     }
 
-    /// One look.
+    /// One look; false when the provider could not be read.
     #[tracing::instrument(skip_all, fields(provider.name = self.provider.name()))]
-    async fn look(&mut self, member: &mut dyn Member) -> Result<(), PollError> {
+    async fn look(&mut self, member: &mut dyn Member) -> Result<bool, PollError> {
         let snapshot = match self.provider.snapshot().await {
             Ok(snapshot) => snapshot,
             Err(error) => {
                 tracing::warn!(%error, "the provider could not be read; trying again");
                 let labels = [("provider", self.provider.name().to_owned())];
                 metrics::counter!(crate::telemetry::metrics::POLL_FAILURES, &labels).increment(1);
-                return Ok(());
+                return Ok(false);
             }
         };
         let known = self.known().await?;
@@ -86,7 +92,7 @@ impl Poller {
         let changes = news.changes.iter().map(|change| change.to_record(now));
         let outputs: Vec<Record> = news.records.iter().cloned().chain(changes).collect();
         member.commit(&Position::default(), outputs).await?;
-        Ok(())
+        Ok(true)
     }
 
     fn note(&self, snapshot: &super::Snapshot, news: &News) {
