@@ -16,7 +16,6 @@ use std::{
 };
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use jiff::Timestamp;
 use jsonschema::Validator;
 use offkey::{
     app::{Service, attach_log},
@@ -256,7 +255,7 @@ impl World {
     }
 
     async fn report(&self, id: &str, data: Value) {
-        let now = Timestamp::now();
+        let now = SystemClock.now();
         let message = json!({"type": change_format::TYPE, "timestamp": now, "data": data});
         let body = message.to_string();
         let seconds = now.as_second();
@@ -266,7 +265,7 @@ impl World {
             seconds,
             body.as_bytes(),
         );
-        let request = reqwest::Client::new()
+        let request = client()
             .post(format!("{}/hr", self.address))
             .header("content-type", "application/json")
             .header("webhook-id", id)
@@ -279,12 +278,12 @@ impl World {
     /// An event that says of whom, and not what.
     async fn report_vaguely(&self) {
         let event = json!({
-            "uuid": "u-1", "published": Timestamp::now(),
+            "uuid": "u-1", "published": SystemClock.now(),
             "eventType": "user.account.update_profile", "outcome": {"result": "SUCCESS"},
             "target": [{"id": "00u1", "type": "User"}],
         });
         let hook = json!({"eventType": "com.okta.event_hook", "data": {"events": [event]}});
-        let request = reqwest::Client::new().post(format!("{}/idp", self.address));
+        let request = client().post(format!("{}/idp", self.address));
         let request = request.header("authorization", "open").json(&hook);
         let answer = request.send().await.unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
@@ -361,7 +360,7 @@ async fn every_record_of_a_real_run_fits_the_schema_of_its_type() {
     let wish = Redrive {
         sink: letter.sink,
         requested_by: "a test".to_owned(),
-        requested_at: Timestamp::now(),
+        requested_at: SystemClock.now(),
         original: letter.original,
     };
     world.log.append(vec![wish.to_record()]).await.unwrap();
@@ -379,4 +378,11 @@ async fn every_record_of_a_real_run_fits_the_schema_of_its_type() {
     }
     assert_eq!(seen, TYPES.map(str::to_owned).into());
     world.end().await;
+}
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder()
+        .timeout(Duration::from_secs(30))
+        .build()
+        .unwrap()
 }
