@@ -184,8 +184,9 @@ impl Builder {
             clock: self.shared.clock.clone(),
             progress,
         };
+        let projection = pipeline.open_projection()?;
         self.parts.spawn("pipeline", move |stop| async move {
-            Ok(pipeline.run(stop).await?)
+            Ok(pipeline.run(projection, stop).await?)
         })?;
         Ok(seen)
     }

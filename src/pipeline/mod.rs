@@ -56,12 +56,27 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
+    /// The projection to run with, opened before anybody reads it.
+    ///
+    /// # Errors
+    /// [`PipelineError`] when there can be none in the folder.
+    pub fn open_projection(&self) -> Result<Projection, PipelineError> {
+        Ok(Projection::open(
+            &self.folder,
+            &self.log.identity(),
+            self.lens(),
+        )?)
+    }
+
     /// Runs until `shutdown`, between two steps.
     ///
     /// # Errors
     /// [`PipelineError`] when the log or the projection fails for good.
-    pub async fn run(self, shutdown: CancellationToken) -> Result<(), PipelineError> {
-        let mut projection = Projection::open(&self.folder, &self.log.identity(), self.lens())?;
+    pub async fn run(
+        self,
+        mut projection: Projection,
+        shutdown: CancellationToken,
+    ) -> Result<(), PipelineError> {
         let mut follower = self.log.follow(&Topic::ALL, &projection.position()?)?;
         let mut member = self.log.join("correlation", &[Topic::Membership])?;
         // Before everything committed is known, a report would be made of half the history.

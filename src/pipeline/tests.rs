@@ -113,7 +113,8 @@ async fn run_until_settled(folder: &Path, log: Arc<EmbeddedLog>) {
             tokio::task::yield_now().await;
         }
     };
-    let (ran, ()) = tokio::join!(pipeline.run(stop.clone()), settled);
+    let projection = pipeline.open_projection().unwrap();
+    let (ran, ()) = tokio::join!(pipeline.run(projection, stop.clone()), settled);
     ran.unwrap();
 }
 

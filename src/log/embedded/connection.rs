@@ -77,6 +77,10 @@ fn sync_folder(file: &Path) -> Result<(), LogError> {
 
 /// Refuses a log whose newest rows have a gap or lie beyond its head.
 pub(super) fn check_tail(db: &Connection) -> Result<(), LogError> {
+    // One transaction, so that what another process appends meanwhile is seen whole or not at all.
+    let db = &db
+        .unchecked_transaction()
+        .map_err(|error| classify(&error))?;
     let next: i64 = query(db, "SELECT next FROM head")?;
     let end: Option<i64> = query(db, "SELECT max(base + span) FROM batches")?;
     if end.is_some_and(|end| end > next) {
