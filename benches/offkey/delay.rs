@@ -76,7 +76,7 @@ fn round(stand: &Stand) -> anyhow::Result<Vec<Duration>> {
     let sender = thread::spawn(move || load.run());
     let mut seen: HashMap<ChangeId, Instant> = HashMap::new();
     while !sender.is_finished() {
-        for record in stand.await_records(follower.as_mut(), 1)? {
+        for record in stand.glance(follower.as_mut())? {
             let now = Instant::now();
             seen.extend(record.correlation.map(|id| (id, now)));
         }

@@ -104,19 +104,16 @@ fn request(event: usize, person: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Reads one answer without a body.
+/// Reads one answer to its end.
 async fn succeeded(stream: &mut TcpStream) -> anyhow::Result<()> {
-    let mut answer = [0; 1024];
+    let mut answer = [0; 4096];
     let mut end = 0;
     loop {
         let room = answer.get_mut(end..).context("an answer is too long")?;
         let count = stream.read(room).await?;
         anyhow::ensure!(count > 0, "the server hung up");
         end += count;
-        if answer
-            .get(..end)
-            .is_some_and(|head| head.ends_with(b"\r\n\r\n"))
-        {
+        if answer.get(..end).is_some_and(is_whole) {
             break;
         }
     }
@@ -126,4 +123,20 @@ async fn succeeded(stream: &mut TcpStream) -> anyhow::Result<()> {
         String::from_utf8_lossy(&answer)
     );
     Ok(())
+}
+
+/// Whether head and body are there; a head that says no length has no body.
+fn is_whole(answer: &[u8]) -> bool {
+    let Ok(text) = std::str::from_utf8(answer) else {
+        return false;
+    };
+    let Some((head, body)) = text.split_once("\r\n\r\n") else {
+        return false;
+    };
+    let length = head
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+        .and_then(|(_, length)| length.parse().ok());
+    body.len() >= length.unwrap_or(0)
 }

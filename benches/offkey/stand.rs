@@ -167,6 +167,22 @@ impl Stand {
         Ok(all)
     }
 
+    /// What comes within a moment, if anything does.
+    pub(crate) fn glance(&self, follower: &mut dyn Follower) -> anyhow::Result<Vec<Record>> {
+        let moment = Duration::from_millis(100);
+        let next = self
+            .runtime
+            .block_on(async { tokio::time::timeout(moment, follower.next(STEP)).await });
+        let Ok(batch) = next else {
+            return Ok(Vec::new());
+        };
+        Ok(batch?
+            .entries
+            .into_iter()
+            .map(|entry| entry.record)
+            .collect())
+    }
+
     /// Stops, and waits for it.
     pub(crate) fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
