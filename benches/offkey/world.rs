@@ -1,0 +1,90 @@
+//! Invented people, keys and events.
+
+use jiff::Timestamp;
+use offkey::domain::{
+    Account, ChangeId, ChangeKind, Email, Key, KeyInterval, MembershipChange, PersonRef, Record,
+    Scope,
+};
+
+/// The moment from which everything is known.
+pub(crate) fn start() -> Timestamp {
+    Timestamp::from_second(1_767_225_600).unwrap_or_default()
+}
+
+fn address(person: usize) -> String {
+    format!("person{person:08}@example.com")
+}
+
+/// The source's own id of an event.
+pub(crate) fn event_id(event: usize) -> String {
+    format!("00000000-0000-4000-8000-{event:012}")
+}
+
+/// About 1 KB that says that a person was deactivated.
+pub(crate) fn okta_event(event: usize, person: usize) -> String {
+    let (uuid, login) = (event_id(event), address(person));
+    format!(
+        r#"{{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1","source":"https://example.okta.com/api/v1/eventHooks/who1","eventId":"{uuid}","data":{{"events":[{{"uuid":"{uuid}","published":"2026-03-01T00:00:00.000Z","eventType":"user.lifecycle.deactivate","version":"0","displayMessage":"Deactivate Okta user","severity":"INFO","client":{{"userAgent":{{"rawUserAgent":"Mozilla/5.0 (X11; Linux x86_64)","os":"Linux","browser":"FIREFOX"}},"zone":"null","device":"Computer","id":null,"ipAddress":"192.0.2.7"}},"actor":{{"id":"00u1","type":"User","alternateId":"admin@example.com","displayName":"Admin"}},"outcome":{{"result":"SUCCESS"}},"target":[{{"id":"00p{person:012}","type":"User","alternateId":"{login}","displayName":"Person {person}"}}],"transaction":{{"type":"WEB","id":"WtOu0","detail":{{}}}},"authenticationContext":{{"authenticationStep":0,"externalSessionId":"ses0"}}}}]}},"eventTime":"2026-03-01T00:00:01.000Z","contentType":"application/json"}}"#
+    )
+}
+
+/// One of the keys of a person.
+pub(crate) fn key(person: usize, number: usize) -> anyhow::Result<Record> {
+    let interval = KeyInterval {
+        valid_from: Some(start()),
+        valid_to: None,
+        last_seen: None,
+        observed_at: start(),
+        creator: Account {
+            id: format!("member-{person:08}"),
+            email: Some(Email::parse(&address(person))?),
+            name: None,
+        },
+        scopes: vec!["member".to_owned()],
+    };
+    let key = Key {
+        provider: "deepgram".to_owned(),
+        project: format!("project-{:03}", person % 100),
+        id: format!("key-{person:08}-{number:04}"),
+        label: format!("captions {number}"),
+        class: "project-key".to_owned(),
+        created_at: Some(start()),
+        expires_at: None,
+        tags: vec!["prod".to_owned()],
+        history: vec![interval],
+        uses: Vec::new(),
+    };
+    Ok(key.to_record(start()))
+}
+
+/// The keys of `people`, so many each.
+pub(crate) fn keys(
+    people: std::ops::Range<usize>,
+    each: usize,
+) -> impl Iterator<Item = anyhow::Result<Record>> {
+    people.flat_map(move |person| (0..each).map(move |number| key(person, number)))
+}
+
+/// That a person left.
+pub(crate) fn leave(person: usize) -> anyhow::Result<Record> {
+    let event = format!("leave-{person}");
+    let at = start() + jiff::SignedDuration::from_hours(24 * 60);
+    let change = MembershipChange {
+        id: ChangeId::derive("okta", &event),
+        source: "okta".to_owned(),
+        event_id: event,
+        change: ChangeKind::Removed,
+        person: PersonRef {
+            email: Some(Email::parse(&address(person))?),
+            ..PersonRef::default()
+        },
+        scope: Scope::Organisation {},
+        effective_at: at,
+        not_before: None,
+        published_at: at,
+        role: None,
+        actor: None,
+        reason: None,
+    };
+    Ok(change.to_record(at))
+}
