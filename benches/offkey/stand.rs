@@ -90,8 +90,9 @@ impl Stand {
             clock: clock.clone(),
             progress: announce,
         };
+        let projection = pipeline.open_projection()?;
         parts.spawn("pipeline", move |stop| async move {
-            Ok(pipeline.run(stop).await?)
+            Ok(pipeline.run(projection, stop).await?)
         })?;
         let mut sources = BTreeMap::new();
         for one in &config.sources {
