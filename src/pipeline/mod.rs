@@ -22,8 +22,10 @@ use crate::{
     telemetry::metrics as names,
 };
 
-/// The most records taken in, and changes judged, between two commits.
-const STEP: usize = 500;
+/// The most records taken in at once.
+const MOST_RECORDS: usize = 4000;
+/// The most changes judged between two commits.
+const MOST_CHANGES: usize = 500;
 
 /// How long to wait after the log refused.
 const REFUSED: Duration = Duration::from_millis(200);
@@ -92,7 +94,9 @@ impl Pipeline {
                 }
                 continue;
             }
-            let next = shutdown.run_until_cancelled(follower.next(STEP)).await;
+            let next = shutdown
+                .run_until_cancelled(follower.next(MOST_RECORDS))
+                .await;
             let Some(batch) = next else { return Ok(()) };
             projection.apply(&batch?, self.lens())?;
             self.progress.send_replace(projection.position()?);
@@ -113,7 +117,7 @@ impl Pipeline {
         member: &mut dyn Member,
     ) -> Result<bool, PipelineError> {
         loop {
-            let stale = projection.stale(STEP)?;
+            let stale = projection.stale(MOST_CHANGES)?;
             let rejects = projection.rejects()?;
             metrics::gauge!(names::STALE_CHANGES)
                 .set(u32::try_from(stale.len()).unwrap_or(u32::MAX));

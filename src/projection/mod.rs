@@ -231,6 +231,9 @@ fn connect(path: &Path) -> Result<Connection, ProjectionError> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     // A lost tail is read from the log again, and NORMAL never damages the file.
     db.pragma_update(None, "synchronous", "NORMAL")?;
+    // Checkpoints sync the file on the way of a report: few of them.
+    db.pragma_update(None, "wal_autocheckpoint", 8000)?;
+    db.pragma_update(None, "cache_size", -32_000)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }

@@ -236,3 +236,79 @@ async fn what_is_older_than_its_topic_keeps_goes_and_the_rest_stays() {
     );
     assert_eq!(all(&log, Topic::Membership, 9).await.len(), 1);
 }
+
+/// What a copy of the log holds, or why it cannot be read.
+async fn contents(folder: &std::path::Path) -> Result<Vec<Record>, LogError> {
+    let log = EmbeddedLog::attach(folder, Arc::new(SystemClock))?;
+    let end = log.end()?;
+    let mut follower = log.follow(&[Topic::Impacts], &Position::default())?;
+    let (mut found, mut position) = (Vec::new(), Position::default());
+    while !position.has_reached(&end) {
+        let batch = follower.next(100).await?;
+        position = batch.through;
+        found.extend(batch.entries.into_iter().map(|entry| entry.record));
+    }
+    Ok(found)
+}
+
+/// A log with eight commits that no checkpoint has touched, and what was written.
+async fn unchecked(folder: &tempfile::TempDir) -> (Vec<Record>, Vec<u8>, Vec<u8>) {
+    drop(serve(folder));
+    let log = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
+    let sent: Vec<_> = (0..8)
+        .map(|n| record(Topic::Impacts, "k", &n.to_string()))
+        .collect();
+    for one in &sent {
+        log.append(vec![one.clone()]).await.unwrap();
+    }
+    let read = |name: &str| std::fs::read(folder.path().join(name)).unwrap();
+    (sent, read("log.db"), read("log.db-wal"))
+}
+
+/// Every byte when the long fault tests run, else some of them.
+fn stride() -> usize {
+    if std::env::var_os("OFFKEY_FAULT_ROUNDS").is_some() {
+        1
+    } else {
+        211
+    }
+}
+
+#[tokio::test]
+async fn a_log_cut_off_at_any_byte_holds_a_beginning_of_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sent, db, wal) = unchecked(&folder).await;
+    let mut lengths = std::collections::BTreeSet::new();
+    for cut in (0..wal.len()).step_by(stride()) {
+        let copy = tempfile::tempdir().unwrap();
+        std::fs::write(copy.path().join("log.db"), &db).unwrap();
+        std::fs::write(copy.path().join("log.db-wal"), &wal[..cut]).unwrap();
+        if let Ok(found) = contents(copy.path()).await {
+            assert_eq!(found, sent[..found.len()], "cut at {cut}");
+            lengths.insert(found.len());
+        }
+    }
+    assert!(lengths.len() > 3, "{lengths:?}");
+}
+
+#[tokio::test]
+async fn a_log_with_a_flipped_byte_never_holds_a_record_that_was_not_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sent, ..) = unchecked(&folder).await;
+    let db = rusqlite::Connection::open(folder.path().join("log.db")).unwrap();
+    db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))
+        .unwrap();
+    let bytes = std::fs::read(folder.path().join("log.db")).unwrap();
+    let mut refused = 0;
+    for at in (0..bytes.len()).step_by(stride()) {
+        let copy = tempfile::tempdir().unwrap();
+        let mut flipped = bytes.clone();
+        flipped[at] ^= 0x55;
+        std::fs::write(copy.path().join("log.db"), &flipped).unwrap();
+        match contents(copy.path()).await {
+            Ok(found) => assert_eq!(found, sent, "flipped at {at}"),
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(refused > 0);
+}

@@ -11,7 +11,6 @@ use std::{
 pub(crate) struct Answer {
     pub(crate) status: u16,
     /// The body, shown when a test fails.
-    #[expect(dead_code, reason = "printed by `Debug`")]
     pub(crate) body: String,
 }
 
