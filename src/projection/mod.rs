@@ -4,6 +4,7 @@
 
 mod apply;
 mod history;
+mod people;
 pub mod read;
 
 use std::{
