@@ -8,6 +8,7 @@
 mod cli;
 mod config;
 mod crash;
+mod disk;
 mod harness;
 mod inventory;
 mod main_job;
