@@ -13,7 +13,7 @@ help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## build, then see the main job happen with an invented company
-	$(CARGO) build $(LOCKED)
+	$(CARGO) build $(LOCKED) --no-default-features
 	target/debug/offkey demo
 
 build: ## the release binary

@@ -11,6 +11,8 @@ use anyhow::Context as _;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(feature = "kafka")]
+use crate::log::kafka::KafkaLog;
 use crate::{
     catalogue::Catalogue,
     clock::Clock,
@@ -24,8 +26,7 @@ use crate::{
     ingress::{self, IngressState, Inlet, Readiness},
     inventory::{Provider, poll::Poller, providers::deepgram::DeepgramProvider},
     log::{
-        Health, Log, Position,
-        embedded::{EmbeddedLog, Retention},
+        Health, Log, Position, embedded::EmbeddedLog,
     },
     pipeline::Pipeline,
     shutdown::{Ending, Parts},
@@ -99,18 +100,13 @@ impl Service {
 /// # Errors
 /// When it cannot be had.
 pub fn serve_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Log>> {
+    let (path, retention) = (&config.log.path, config.log.retention());
     match config.log.kind {
-        LogKind::Embedded => {
-            let mut retention = Retention::default();
-            retention
-                .0
-                .extend(config.log.keep.iter().map(|(topic, keep)| (*topic, keep.0)));
-            Ok(Arc::new(EmbeddedLog::serve(
-                &config.log.path,
-                clock,
-                retention,
-            )?))
-        }
+        LogKind::Embedded => Ok(Arc::new(EmbeddedLog::serve(path, clock, retention)?)),
+        #[cfg(feature = "kafka")]
+        LogKind::Kafka => Ok(Arc::new(KafkaLog::serve(config.log.kafka()?, path, retention)?)),
+        #[cfg(not(feature = "kafka"))]
+        LogKind::Kafka => anyhow::bail!(NO_KAFKA),
     }
 }
 
@@ -121,8 +117,18 @@ pub fn serve_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<d
 pub fn attach_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Log>> {
     match config.log.kind {
         LogKind::Embedded => Ok(Arc::new(EmbeddedLog::attach(&config.log.path, clock)?)),
+        #[cfg(feature = "kafka")]
+        LogKind::Kafka => {
+            let kafka = config.log.kafka()?;
+            Ok(Arc::new(KafkaLog::attach(kafka, config.log.retention())?))
+        }
+        #[cfg(not(feature = "kafka"))]
+        LogKind::Kafka => anyhow::bail!(NO_KAFKA),
     }
 }
+
+#[cfg(not(feature = "kafka"))]
+const NO_KAFKA: &str = "this program was built without Kafka; build it with the feature `kafka`";
 
 /// Builds one configured source.
 ///

@@ -26,6 +26,7 @@ use crate::{
     catalogue::Catalogue,
     clock::{Clock, SystemClock},
     config::{Config, ConfigError, Overrides, secret::SecretError},
+    log::LogError,
     projection,
     sinks::webhook::WebhookError,
     sources::SourceError,
@@ -224,6 +225,7 @@ fn is_configuration(error: &anyhow::Error) -> bool {
             || cause.is::<SecretError>()
             || cause.is::<SourceError>()
             || cause.is::<WebhookError>()
+            || matches!(cause.downcast_ref(), Some(LogError::Configured(_)))
     })
 }
 

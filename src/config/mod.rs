@@ -2,6 +2,7 @@
 
 pub mod declarative;
 pub mod http;
+pub mod kafka;
 pub mod name;
 pub mod provider;
 pub mod secret;
@@ -21,13 +22,14 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::{http::HttpConfig, provider::ProviderConfig, sink::SinkConfig, source::SourceConfig};
+use self::{http::HttpConfig, kafka::KafkaConfig, provider::ProviderConfig, sink::SinkConfig, source::SourceConfig};
 use crate::{
     correlation::{
         Policy,
         policy::{Link, ProviderFacts},
     },
     domain::Topic,
+    log::Retention,
 };
 
 /// Everything that can be configured.
@@ -70,6 +72,31 @@ pub struct LogConfig {
     pub path: PathBuf,
     /// How long the records of a topic are kept, where the default does not suit.
     pub keep: BTreeMap<Topic, Keep>,
+    /// With `kind = "kafka"`: the cluster.
+    pub kafka: Option<KafkaConfig>,
+}
+
+impl LogConfig {
+    /// The cluster.
+    ///
+    /// # Errors
+    /// [`ConfigError`] when none is named.
+    pub fn kafka(&self) -> Result<&KafkaConfig, ConfigError> {
+        self.kafka.as_ref().ok_or_else(|| {
+            ConfigError::Contradiction(
+                "log.kind is \"kafka\" and there is no [log.kafka]; name its brokers".to_owned(),
+            )
+        })
+    }
+
+    /// How long records are kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        let mut retention = Retention::default();
+        let given = self.keep.iter().map(|(topic, keep)| (*topic, keep.0));
+        retention.0.extend(given);
+        retention
+    }
 }
 
 /// The engines a log can have.
@@ -78,6 +105,8 @@ pub struct LogConfig {
 pub enum LogKind {
     /// A file in a folder.
     Embedded,
+    /// A Kafka cluster.
+    Kafka,
 }
 
 /// How long to keep something.
@@ -90,6 +119,7 @@ impl Default for LogConfig {
             kind: LogKind::Embedded,
             path: PathBuf::from("data"),
             keep: BTreeMap::new(),
+            kafka: None,
         }
     }
 }
@@ -187,6 +217,9 @@ impl Config {
             .iter()
             .map(|sink| sink.name().as_str().to_owned());
         // A provider that is polled is a source too, so that both share their names.
+        if self.log.kind == LogKind::Kafka {
+            self.log.kafka()?;
+        }
         unique("source or provider", sources.chain(providers))?;
         unique("sink", sinks)
     }

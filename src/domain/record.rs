@@ -127,7 +127,12 @@ impl Record {
     /// A record of `data` in `topic`, to be completed by the other setters.
     #[must_use]
     pub fn json<T: Serialize>(topic: Topic, key: String, data: &T) -> Self {
-        let bytes = serde_json::to_vec(data).unwrap_or_default();
+        Self::bytes(topic, key, serde_json::to_vec(data).unwrap_or_default().into())
+    }
+
+    /// A record of `data`, JSON already, to be completed by the other setters.
+    #[must_use]
+    pub fn bytes(topic: Topic, key: String, data: Bytes) -> Self {
         Self {
             topic,
             key,
@@ -138,7 +143,7 @@ impl Record {
             time: 0,
             recorded: 0,
             correlation: None,
-            data: bytes.into(),
+            data,
         }
     }
 

@@ -82,6 +82,9 @@ impl From<LogError> for Problem {
             LogError::Unavailable(_)
             | LogError::Failed(_)
             | LogError::Corrupt(_)
+            | LogError::Configured(_)
+            | LogError::Moved
+            | LogError::Replaced(_)
             | LogError::Closed => Self::Unavailable,
         }
     }

@@ -52,9 +52,16 @@ impl Poller {
     /// # Errors
     /// [`PollError`] when the log or the projection fails; a provider that fails is tried again.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), PollError> {
-        let group = format!("inventory.{}", self.provider.name());
-        let mut member = self.log.join(&group, &[])?;
+        let duty = format!("inventory.{}", self.provider.name());
+        let mut member = self.log.take_turns(&duty)?;
         loop {
+            if member.share().is_empty() {
+                // Another instance looks now.
+                if shutdown.run_until_cancelled(member.moved()).await.is_none() {
+                    return Ok(());
+                }
+                continue;
+            }
             let look = self.look(member.as_mut());
             let pause = match shutdown.run_until_cancelled(look).await {
                 None => return Ok(()),

@@ -4,18 +4,22 @@
 //! durable: what [`Log::append`] and [`Member::commit`] have answered survives a power cut.
 
 pub mod embedded;
+#[cfg(feature = "kafka")]
+pub mod kafka;
+mod retention;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fs, path::Path};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
+pub use self::retention::Retention;
 use crate::domain::{Record, Topic};
 
 /// Appends, and hands out readers.
 #[async_trait]
 pub trait Log: Send + Sync {
-    /// Brings the records to disk, all or none, and returns when they are there.
+    /// Brings the records to disk and returns when all of them are there.
     ///
     /// # Errors
     /// [`LogError`]; with any of them the records may or may not be there, so the caller says so
@@ -28,10 +32,16 @@ pub trait Log: Send + Sync {
     /// [`LogError`] when the log cannot be read.
     fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Member>, LogError>;
 
-    /// Reads `topics` from `from` on, remembering nothing.
+    /// Joins those who could do `duty`, of whom one does it at a time; its member reads nothing.
     ///
     /// # Errors
     /// [`LogError`] when the log cannot be read.
+    fn take_turns(&self, duty: &str) -> Result<Box<dyn Member>, LogError>;
+
+    /// Reads `topics` from `from` on, remembering nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Replaced`] when the log never came as far as `from`, and what reading meets.
     fn follow(&self, topics: &[Topic], from: &Position) -> Result<Box<dyn Follower>, LogError>;
 
     /// The position behind the last durable record.
@@ -55,20 +65,62 @@ pub trait Follower: Send {
     async fn next(&mut self, most: usize) -> Result<Batch, LogError>;
 }
 
-/// Reads as a member of a group.
+/// Works as a member of a group: on a share of it, which can become another at any time.
+///
+/// What is committed counts only when the share is still the one that the member saw last, through
+/// [`Member::share`] or an error of [`LogError::Moved`].
 #[async_trait]
 pub trait Member: Send {
-    /// The next records that nobody in the group has been given, at most `most`; waits when there
+    /// What this member holds now.
+    fn share(&mut self) -> Share;
+
+    /// Waits until the share is another one than the member saw last. Dropping the future loses
+    /// nothing.
+    async fn moved(&mut self);
+
+    /// The next records of the share that were not given out, at most `most`; waits when there
     /// are none. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// [`LogError::Moved`] once after every move of the share: what was given out before and is not
+    /// committed is given out again, here or to another member.
     async fn next(&mut self, most: usize) -> Result<Batch, LogError>;
 
-    /// Commits, as one step, that the group is done with everything before `through`, and
-    /// `outputs`.
+    /// Commits, as one step, that the group is done with everything before `through` in the
+    /// share, and `outputs`.
     ///
     /// # Errors
     /// [`LogError`]; then neither may be taken as done, and the member reads again from what is
     /// committed.
     async fn commit(&mut self, through: &Position, outputs: Vec<Record>) -> Result<(), LogError>;
+}
+
+/// What one member of a group holds: nobody else works on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Share {
+    /// The partitions of the group's topics, each with the position behind which the group has
+    /// work left to do, in all topics.
+    pub held: BTreeMap<Partition, Position>,
+    /// How far the log had come, others' unfinished commits included, when the share became
+    /// this one. Who decides by what others have put out reads up to here first.
+    pub since: Position,
+}
+
+impl Share {
+    /// The numbers of the partitions of `topic` that are held.
+    #[must_use]
+    pub fn numbers(&self, topic: Topic) -> Vec<u32> {
+        let held = self.held.keys();
+        held.filter(|partition| partition.topic.is_none_or(|known| known == topic))
+            .map(|partition| partition.number)
+            .collect()
+    }
+
+    /// Whether there is nothing to work on.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.held.is_empty()
+    }
 }
 
 /// One ordered part of the log.
@@ -88,6 +140,35 @@ impl Partition {
         topic: None,
         number: 0,
     };
+}
+
+/// `membership/3`; the whole log is `*`.
+impl std::fmt::Display for Partition {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.topic {
+            Some(topic) => write!(f, "{topic}/{}", self.number),
+            None => f.write_str("*"),
+        }
+    }
+}
+
+impl std::str::FromStr for Partition {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text == "*" {
+            return Ok(Self::WHOLE);
+        }
+        let (topic, number) = text
+            .split_once('/')
+            .ok_or_else(|| format!("{text:?} is no partition"))?;
+        Ok(Self {
+            topic: Some(topic.parse()?),
+            number: number
+                .parse()
+                .map_err(|_| format!("{number:?} is no number of a partition"))?,
+        })
+    }
 }
 
 /// How far somebody has read: per partition the offset of the next record.
@@ -118,6 +199,20 @@ impl Position {
     pub fn advance(&mut self, partition: Partition, next: u64) {
         let known = self.0.entry(partition).or_default();
         *known = (*known).max(next);
+    }
+
+    /// The same, of `topics` only.
+    #[must_use]
+    pub fn within(&self, topics: &[Topic]) -> Self {
+        let parts = self.0.iter().filter(|(partition, _)| {
+            partition.topic.is_none_or(|topic| topics.contains(&topic))
+        });
+        Self(parts.map(|(partition, next)| (*partition, *next)).collect())
+    }
+
+    /// The partitions and the next offset in each.
+    pub fn parts(&self) -> impl Iterator<Item = (Partition, u64)> + '_ {
+        self.0.iter().map(|(partition, next)| (*partition, *next))
     }
 
     /// Whether everything before `end` was read.
@@ -180,6 +275,15 @@ pub enum LogError {
         /// The most bytes of one record.
         most: usize,
     },
+    /// It is not configured so that it can be used; mending that mends it.
+    #[error("the log cannot be used as it is configured: {0}")]
+    Configured(String),
+    /// The share of the member became another one.
+    #[error("the share of the work became another one")]
+    Moved,
+    /// The log is not the one that was read before: it ends before what was read of it.
+    #[error("the log was replaced: {0}")]
+    Replaced(String),
     /// The log is shut down.
     #[error("the log is closed")]
     Closed,
@@ -189,6 +293,25 @@ impl LogError {
     /// Whether the same call can succeed later in this process.
     #[must_use]
     pub fn is_retriable(&self) -> bool {
-        matches!(self, Self::Unavailable(_))
+        matches!(self, Self::Unavailable(_) | Self::Moved)
+    }
+}
+
+/// Takes the folder for this process, creating it when absent; it is free again when the process
+/// ends, however it does.
+///
+/// # Errors
+/// [`LogError::Unavailable`] when another process has it.
+fn lock_folder(folder: &Path) -> Result<fs::File, LogError> {
+    let failed = |error: std::io::Error| LogError::Failed(format!("{}: {error}", folder.display()));
+    fs::create_dir_all(folder).map_err(failed)?;
+    let lock = fs::File::create(folder.join("lock")).map_err(failed)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(LogError::Unavailable(format!(
+            "another process serves {}; stop it or choose another log.path",
+            folder.display()
+        ))),
+        Err(fs::TryLockError::Error(error)) => Err(failed(error)),
     }
 }

@@ -9,15 +9,15 @@ mod tests;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use tokio::sync::watch;
+use tokio::{sync::watch, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     catalogue::Catalogue,
     clock::Clock,
     correlation::{Inputs, Policy, correlate, revise},
-    domain::{ChangeId, Record, Report, Topic, quarantine::Quarantined},
-    log::{Log, LogError, Member, Position},
+    domain::{Record, Report, Topic, quarantine::Quarantined},
+    log::{Log, LogError, Member, Position, Share},
     projection::{Lens, Projection, ProjectionError, Stale},
     telemetry::metrics as names,
 };
@@ -29,6 +29,17 @@ const MOST_CHANGES: usize = 500;
 
 /// How long to wait after the log refused.
 const REFUSED: Duration = Duration::from_millis(200);
+
+/// How often the group hears how far its work has come when there is nothing else to say.
+const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// The topics whose records make reports stale.
+const CAUSES: [Topic; 4] = [
+    Topic::Membership,
+    Topic::Inventory,
+    Topic::Curation,
+    Topic::Impacts,
+];
 
 /// Why the pipeline stops.
 #[derive(Debug, thiserror::Error)]
@@ -80,27 +91,30 @@ impl Pipeline {
         shutdown: CancellationToken,
     ) -> Result<(), PipelineError> {
         let mut follower = self.log.follow(&Topic::ALL, &projection.position()?)?;
-        let mut member = self.log.join("correlation", &[Topic::Membership])?;
-        // Before everything committed is known, a report would be made of half the history.
-        let committed = self.log.end()?;
+        let mut work = Work::new(self.log.join("correlation", &[Topic::Membership])?);
         self.progress.send_replace(projection.position()?);
-        loop {
-            let is_caught_up = projection.position()?.has_reached(&committed);
-            if is_caught_up && !self.settle(&mut projection, member.as_mut()).await? {
+        while !shutdown.is_cancelled() {
+            work.adopt_share(&mut projection)?;
+            // Before everything committed is known, a report would be made of half the history.
+            let is_caught_up = projection.position()?.has_reached(&work.share.since);
+            if is_caught_up && !self.settle(&mut projection, &mut work).await? {
                 // The log refused for now: what waits stays stale, and is tried again.
-                let pause = tokio::time::sleep(REFUSED);
-                if shutdown.run_until_cancelled(pause).await.is_none() {
-                    return Ok(());
-                }
+                shutdown
+                    .run_until_cancelled(tokio::time::sleep(REFUSED))
+                    .await;
                 continue;
             }
-            let next = shutdown
-                .run_until_cancelled(follower.next(MOST_RECORDS))
-                .await;
-            let Some(batch) = next else { return Ok(()) };
-            projection.apply(&batch?, self.lens())?;
-            self.progress.send_replace(projection.position()?);
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                () = work.member.moved() => {}
+                () = tokio::time::sleep(TELL_EVERY), if work.is_untold() => {}
+                batch = follower.next(MOST_RECORDS) => {
+                    projection.apply(&batch?, self.lens())?;
+                    self.progress.send_replace(projection.position()?);
+                }
+            }
         }
+        Ok(())
     }
 
     fn lens(&self) -> Lens<'_> {
@@ -114,35 +128,39 @@ impl Pipeline {
     async fn settle(
         &self,
         projection: &mut Projection,
-        member: &mut dyn Member,
+        work: &mut Work,
     ) -> Result<bool, PipelineError> {
         loop {
-            let stale = projection.stale(MOST_CHANGES)?;
-            let rejects = projection.rejects()?;
+            let stale = projection.stale(&work.parts, MOST_CHANGES)?;
+            let rejects = projection.rejects(&work.parts)?;
             metrics::gauge!(names::STALE_CHANGES)
                 .set(u32::try_from(stale.len()).unwrap_or(u32::MAX));
-            if stale.is_empty() && rejects.is_empty() {
-                return Ok(true);
+            let is_last = stale.len() < MOST_CHANGES;
+            if is_last {
+                work.settled = projection.position()?.within(&CAUSES);
             }
             let now = self.clock.now();
-            let done: Vec<ChangeId> = stale.iter().map(|stale| stale.change.id).collect();
             let mut outputs: Vec<Record> = rejects.iter().map(Quarantined::to_record).collect();
             for one in &stale {
                 outputs.extend(self.report(one, now));
             }
             fail::fail_point!("pipeline.before-commit", |_| std::process::abort());
-            if !outputs.is_empty() {
-                match member
-                    .commit(&projection.position()?, outputs.clone())
-                    .await
-                {
+            if !outputs.is_empty() || work.is_time_to_tell() {
+                match work.commit(outputs.clone()).await {
                     Err(error) if error.is_retriable() => return Ok(false),
                     result => result?,
                 }
             }
             fail::fail_point!("pipeline.after-commit", |_| std::process::abort());
-            projection.settle(&done, &outputs, self.lens())?;
+            if stale.is_empty() && rejects.is_empty() {
+                return Ok(true);
+            }
+            let done = stale.iter().map(|stale| (stale.part, stale.change.id));
+            projection.settle(&done.collect::<Vec<_>>(), &outputs, self.lens())?;
             fail::fail_point!("pipeline.after-settle", |_| std::process::abort());
+            if is_last {
+                return Ok(true);
+            }
         }
     }
 
@@ -166,6 +184,62 @@ impl Pipeline {
         impacts
             .chain([report.outcome.to_record(key, now)])
             .collect()
+    }
+}
+
+/// The part of the work that this process holds.
+struct Work {
+    member: Box<dyn Member>,
+    share: Share,
+    /// The numbers of the held partitions of `membership`.
+    parts: Vec<u32>,
+    /// Every report that was due up to here is made.
+    settled: Position,
+    /// The same, as the group knows it, and since when.
+    told: (Position, Instant),
+}
+
+impl Work {
+    fn new(member: Box<dyn Member>) -> Self {
+        Self {
+            member,
+            share: Share::default(),
+            parts: Vec::new(),
+            settled: Position::default(),
+            told: (Position::default(), Instant::now()),
+        }
+    }
+
+    /// Takes note of what is held now, and of what whoever held it before has done.
+    fn adopt_share(&mut self, projection: &mut Projection) -> Result<(), ProjectionError> {
+        let share = self.member.share();
+        if share == self.share {
+            return Ok(());
+        }
+        for (partition, settled) in &share.held {
+            if !self.share.held.contains_key(partition) {
+                projection.forget_settled(partition.number, settled)?;
+            }
+        }
+        self.parts = share.numbers(Topic::Membership);
+        self.share = share;
+        self.settled = Position::default();
+        Ok(())
+    }
+
+    fn is_untold(&self) -> bool {
+        !self.parts.is_empty() && self.settled != self.told.0
+    }
+
+    /// The group hears at times that there was nothing to say.
+    fn is_time_to_tell(&self) -> bool {
+        self.is_untold() && self.told.1.elapsed() >= TELL_EVERY
+    }
+
+    async fn commit(&mut self, outputs: Vec<Record>) -> Result<(), LogError> {
+        self.member.commit(&self.settled, outputs).await?;
+        self.told = (self.settled.clone(), Instant::now());
+        Ok(())
     }
 }
 

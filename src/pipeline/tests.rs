@@ -13,8 +13,7 @@ use crate::{
         Outcome, OutcomeResult, PersonRef, Propagation, Record, Scope, Topic,
     },
     log::{
-        Log, LogError, Position,
-        embedded::{EmbeddedLog, Retention},
+        Log, LogError, Position, Retention, embedded::EmbeddedLog,
     },
     projection::{self, Projection, read::Reader},
 };

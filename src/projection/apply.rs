@@ -1,6 +1,6 @@
 //! Takes records in: each topic into its tables, in any order of topics.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -8,32 +8,63 @@ use super::{
     Lens, ProjectionError,
     people::{account, person_of_change},
 };
-use crate::domain::{
-    Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
-    delivery::{DeadLetter, DeliveryRecord},
-    inventory::SnapshotSummary,
-    quarantine::{Quarantined, Refused},
+use crate::{
+    domain::{
+        Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
+        delivery::{DeadLetter, DeliveryRecord},
+        inventory::SnapshotSummary,
+        quarantine::{Quarantined, Refused},
+    },
+    log::Partition,
 };
 
 type Done = Result<(), ProjectionError>;
 
+/// Where a record lies: its partition and the offset behind it.
+pub(super) type Place = (Partition, u64);
+
+/// Whose reports have to be made, and because of which record.
+struct Touched {
+    people: BTreeMap<(String, Partition), u64>,
+    /// Where the record lies that is being taken in.
+    cause: Place,
+}
+
+impl Touched {
+    fn insert(&mut self, person: String) {
+        let (partition, next) = self.cause;
+        let latest = self.people.entry((person, partition)).or_default();
+        *latest = (*latest).max(next);
+    }
+}
+
+/// The place of what this process has just put out: it makes no report stale.
+pub(super) const OUR_OUTPUT: Place = (Partition::WHOLE, 0);
+
 /// Applies `records` in their order.
 pub(super) fn apply<'a>(
     db: &Transaction<'_>,
-    records: impl Iterator<Item = &'a Record>,
+    records: impl Iterator<Item = (&'a Record, Place)>,
     lens: Lens<'_>,
 ) -> Done {
-    let mut touched = BTreeSet::new();
-    for record in records {
+    let mut touched = Touched {
+        people: BTreeMap::new(),
+        cause: OUR_OUTPUT,
+    };
+    for (record, place) in records {
+        touched.cause = place;
         match apply_one(db, record, lens, &mut touched) {
             // One record that nobody can read must not stop those behind it.
-            Err(ProjectionError::Record(error)) => reject(db, record, &error.to_string())?,
+            Err(ProjectionError::Record(error)) => reject(db, record, place, &error.to_string())?,
             other => other?,
         }
     }
-    for person in touched {
-        db.prepare_cached("INSERT OR IGNORE INTO stale SELECT id FROM changes WHERE person = ?1")?
-            .execute([person])?;
+    for ((person, partition), next) in touched.people {
+        db.prepare_cached(
+            "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE person = ?1
+             ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+        )?
+        .execute(params![person, partition.to_string(), next.cast_signed()])?;
     }
     Ok(())
 }
@@ -42,13 +73,13 @@ fn apply_one(
     db: &Transaction<'_>,
     record: &Record,
     lens: Lens<'_>,
-    touched: &mut BTreeSet<String>,
+    touched: &mut Touched,
 ) -> Done {
     match record.topic {
         Topic::Membership => change(db, record, lens, touched),
         Topic::Inventory => inventory(db, record, lens, touched),
         Topic::Outcomes => outcome(db, record),
-        Topic::Impacts => impact(db, record),
+        Topic::Impacts => impact(db, record, touched.cause),
         Topic::Quarantine => quarantine(db, record),
         Topic::Deliveries => delivery(db, record),
         Topic::DeadLetters => dead_letter(db, record),
@@ -58,7 +89,7 @@ fn apply_one(
 }
 
 /// Keeps a record until its quarantine is in the log.
-fn reject(db: &Transaction<'_>, record: &Record, why: &str) -> Done {
+fn reject(db: &Transaction<'_>, record: &Record, (partition, _): Place, why: &str) -> Done {
     tracing::warn!(record.id, %why, "a record cannot be used and goes to quarantine");
     let source = record.source.trim_start_matches("/sources/");
     let quarantined = Quarantined::new(&Refused {
@@ -71,9 +102,10 @@ fn reject(db: &Transaction<'_>, record: &Record, why: &str) -> Done {
         body: &record.data,
         keep_payload: true,
     });
-    db.prepare_cached("INSERT OR IGNORE INTO rejects (id, body) VALUES (?1, ?2)")?
-        .execute([
+    db.prepare_cached("INSERT OR IGNORE INTO rejects (id, part, body) VALUES (?1, ?2, ?3)")?
+        .execute(params![
             quarantined.id.to_string(),
+            partition.number,
             serde_json::to_string(&quarantined)?,
         ])?;
     Ok(())
@@ -87,7 +119,7 @@ fn change(
     db: &Transaction<'_>,
     record: &Record,
     lens: Lens<'_>,
-    touched: &mut BTreeSet<String>,
+    touched: &mut Touched,
 ) -> Done {
     let change: MembershipChange = record.read()?;
     let id = change.id.to_string();
@@ -103,6 +135,7 @@ fn change(
             reject(
                 db,
                 record,
+                touched.cause,
                 "its event id came before with another content, which counts",
             )
         };
@@ -110,8 +143,8 @@ fn change(
     let person = person_of_change(db, &change, lens)?;
     db.prepare_cached(
         "INSERT INTO changes
-         (id, person, source, account, effective_at, recorded_at, partition_key, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+         (id, person, source, account, effective_at, recorded_at, part, partition_key, body)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?
     .execute(params![
         id,
@@ -120,6 +153,7 @@ fn change(
         change.person.account,
         change.effective_at.as_microsecond(),
         record.heard_at().as_microsecond(),
+        touched.cause.0.number,
         record.key,
         text(record),
     ])?;
@@ -150,7 +184,7 @@ fn inventory(
     db: &Transaction<'_>,
     record: &Record,
     lens: Lens<'_>,
-    touched: &mut BTreeSet<String>,
+    touched: &mut Touched,
 ) -> Done {
     match record.kind.as_str() {
         Key::TYPE => key(db, record, lens, touched),
@@ -159,7 +193,7 @@ fn inventory(
             let project: Project = record.read()?;
             db.prepare_cached("INSERT OR REPLACE INTO projects VALUES (?1, ?2, ?3)")?
                 .execute(params![project.provider, project.id, text(record)])?;
-            touch_project(db, &project.provider, &project.id, i64::MIN)
+            touch_project(db, touched.cause, (&project.provider, &project.id), i64::MIN)
         }
         SnapshotSummary::TYPE => {
             let snapshot: SnapshotSummary = record.read()?;
@@ -176,7 +210,7 @@ fn key(
     db: &Transaction<'_>,
     record: &Record,
     lens: Lens<'_>,
-    touched: &mut BTreeSet<String>,
+    touched: &mut Touched,
 ) -> Done {
     let key: Key = record.read()?;
     let row: i64 = db
@@ -202,7 +236,7 @@ fn member(
     db: &Transaction<'_>,
     record: &Record,
     lens: Lens<'_>,
-    touched: &mut BTreeSet<String>,
+    touched: &mut Touched,
 ) -> Done {
     let member: Member = record.read()?;
     let (_, person) = account(db, &member.provider, &member.account, lens)?;
@@ -236,16 +270,29 @@ fn member(
         .last()
         .and_then(|last| last.last_seen.or(last.valid_from));
     let since = since.map_or(i64::MIN, jiff::Timestamp::as_microsecond);
-    touch_project(db, &member.provider, &member.project, since)
+    touch_project(db, touched.cause, (&member.provider, &member.project), since)
 }
 
-fn touch_project(db: &Transaction<'_>, provider: &str, project: &str, since: i64) -> Done {
+fn touch_project(
+    db: &Transaction<'_>,
+    (partition, next): Place,
+    (provider, project): (&str, &str),
+    since: i64,
+) -> Done {
     db.prepare_cached(
-        "INSERT OR IGNORE INTO stale
-         SELECT DISTINCT changes.id FROM impacts JOIN changes ON changes.id = impacts.change
-         WHERE impacts.provider = ?1 AND impacts.project = ?2 AND changes.effective_at >= ?3",
+        "INSERT INTO stale
+         SELECT DISTINCT changes.part, changes.id, ?4, ?5
+         FROM impacts JOIN changes ON changes.id = impacts.change
+         WHERE impacts.provider = ?1 AND impacts.project = ?2 AND changes.effective_at >= ?3
+         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
     )?
-    .execute(params![provider, project, since])?;
+    .execute(params![
+        provider,
+        project,
+        since,
+        partition.to_string(),
+        next.cast_signed()
+    ])?;
     Ok(())
 }
 
@@ -264,9 +311,10 @@ fn outcome(db: &Transaction<'_>, record: &Record) -> Done {
     Ok(())
 }
 
-fn impact(db: &Transaction<'_>, record: &Record) -> Done {
+fn impact(db: &Transaction<'_>, record: &Record, cause: Place) -> Done {
     let impact: Impact = record.read()?;
-    db.prepare_cached(
+    let news = db
+        .prepare_cached(
         "INSERT INTO impacts (id, change, revision, provider, project, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
@@ -279,6 +327,20 @@ fn impact(db: &Transaction<'_>, record: &Record) -> Done {
         impact.key.provider,
         impact.key.project,
         text(record)
+    ])?;
+    if news == 0 || cause == OUR_OUTPUT {
+        return Ok(());
+    }
+    // Another process made it, and we may know more than that one did.
+    let (partition, next) = cause;
+    db.prepare_cached(
+        "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE id = ?1
+         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+    )?
+    .execute(params![
+        impact.change_id.to_string(),
+        partition.to_string(),
+        next.cast_signed()
     ])?;
     Ok(())
 }

@@ -11,22 +11,34 @@ use crate::{
     domain::{Member, MembershipChange},
 };
 
-/// The oldest stale changes with everything their reports depend on.
-pub(super) fn stale(db: &Connection, most: usize) -> Result<Vec<Stale>, ProjectionError> {
+/// Stale changes in `parts`, a JSON array, with everything their reports depend on.
+pub(super) fn stale(
+    db: &Connection,
+    parts: &str,
+    most: usize,
+) -> Result<Vec<Stale>, ProjectionError> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
-    let rows: Vec<(String, String, String, String)> = db
+    let rows: Vec<(String, String, String, String, u32)> = db
         .prepare_cached(
-            "SELECT changes.id, changes.body, changes.partition_key, changes.person
-             FROM stale JOIN changes ON changes.id = stale.change LIMIT ?1",
+            "SELECT changes.id, changes.body, changes.partition_key, changes.person, due.part
+             FROM (SELECT DISTINCT part, change FROM stale
+                   WHERE part IN (SELECT value FROM json_each(?1)) LIMIT ?2) due
+             JOIN changes ON changes.id = due.change",
         )?
-        .query_map([most], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+        .query_map(params![parts, most], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
         })?
         .collect::<Result<_, _>>()?;
     // One person's changes come together more often than not.
     let mut known: BTreeMap<String, PersonHistory> = BTreeMap::new();
     let mut all = Vec::with_capacity(rows.len());
-    for (id, body, partition_key, person) in rows {
+    for (id, body, partition_key, person, part) in rows {
         let history = match known.get(&person) {
             Some(history) => history.clone(),
             None => {
@@ -38,6 +50,7 @@ pub(super) fn stale(db: &Connection, most: usize) -> Result<Vec<Stale>, Projecti
         let change: MembershipChange = serde_json::from_str(&body)?;
         all.push(Stale {
             change,
+            part,
             partition_key,
             history,
             published: published(db, &id)?,

@@ -64,7 +64,9 @@ pub enum ProjectionError {
 pub struct Stale {
     /// Which.
     pub change: MembershipChange,
-    /// The partition its outcome and impacts go to.
+    /// The number of the partition it lies in.
+    pub part: u32,
+    /// The key of the partition its outcome and impacts go to.
     pub partition_key: String,
     /// Everything known of its person.
     pub history: PersonHistory,
@@ -159,45 +161,68 @@ impl Projection {
             position.advance(partition, next);
         }
         let transaction = self.db.transaction()?;
-        let records = batch.entries.iter().map(|entry| &entry.record);
-        apply::apply(&transaction, records, lens)?;
+        let entries = batch.entries.iter().map(|entry| {
+            let at = (entry.partition, entry.offset + 1);
+            (&entry.record, at)
+        });
+        apply::apply(&transaction, entries, lens)?;
         put_meta(&transaction, "position", &serde_json::to_string(&position)?)?;
         transaction.commit()?;
         Ok(())
     }
 
-    /// The changes whose report has to be made, at most `most`, the oldest first.
+    /// The changes in `parts` whose report has to be made, at most `most`.
     ///
     /// # Errors
     /// [`ProjectionError`] when the file cannot be read.
-    pub fn stale(&self, most: usize) -> Result<Vec<Stale>, ProjectionError> {
-        history::stale(&self.db, most)
+    pub fn stale(&self, parts: &[u32], most: usize) -> Result<Vec<Stale>, ProjectionError> {
+        history::stale(&self.db, &serde_json::to_string(parts)?, most)
     }
 
-    /// What was in the log, cannot be used, and has to go to quarantine.
+    /// What was in `parts`, cannot be used, and has to go to quarantine.
     ///
     /// # Errors
     /// [`ProjectionError`] when the file cannot be read.
-    pub fn rejects(&self) -> Result<Vec<Quarantined>, ProjectionError> {
-        history::bodies(&self.db, "SELECT body FROM rejects ORDER BY id", [])
+    pub fn rejects(&self, parts: &[u32]) -> Result<Vec<Quarantined>, ProjectionError> {
+        let sql = "SELECT body FROM rejects WHERE part IN (SELECT value FROM json_each(?1))
+                   ORDER BY id";
+        history::bodies(&self.db, sql, [serde_json::to_string(parts)?])
     }
 
-    /// Notes that the reports of `done` are made and that `outputs` are in the log.
+    /// Notes that somebody made every report of the changes in `part` that was due when the log
+    /// had been read up to `settled`.
+    ///
+    /// # Errors
+    /// [`ProjectionError`]; then nothing was noted.
+    pub fn forget_settled(&mut self, part: u32, settled: &Position) -> Result<(), ProjectionError> {
+        let transaction = self.db.transaction()?;
+        for (cause, next) in settled.parts() {
+            transaction
+                .prepare_cached("DELETE FROM stale WHERE part = ?1 AND cause = ?2 AND next <= ?3")?
+                .execute(params![part, cause.to_string(), next.cast_signed()])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Notes that the reports of `done` are made, each a part and a change in it, and that
+    /// `outputs` are in the log.
     ///
     /// # Errors
     /// [`ProjectionError`]; then nothing was noted.
     pub fn settle(
         &mut self,
-        done: &[ChangeId],
+        done: &[(u32, ChangeId)],
         outputs: &[Record],
         lens: Lens<'_>,
     ) -> Result<(), ProjectionError> {
         let transaction = self.db.transaction()?;
-        apply::apply(&transaction, outputs.iter(), lens)?;
-        for change in done {
+        let outputs = outputs.iter().map(|record| (record, apply::OUR_OUTPUT));
+        apply::apply(&transaction, outputs, lens)?;
+        for (part, change) in done {
             transaction
-                .prepare_cached("DELETE FROM stale WHERE change = ?1")?
-                .execute([change.to_string()])?;
+                .prepare_cached("DELETE FROM stale WHERE part = ?1 AND change = ?2")?
+                .execute(params![part, change.to_string()])?;
         }
         transaction.commit()?;
         Ok(())

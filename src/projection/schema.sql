@@ -45,6 +45,7 @@ CREATE TABLE changes (
     account TEXT,
     effective_at INTEGER NOT NULL,   -- microseconds since the epoch
     recorded_at INTEGER NOT NULL,    -- the same
+    part INTEGER NOT NULL,           -- the number of the log's partition it lies in
     partition_key TEXT NOT NULL,
     body TEXT NOT NULL
 ) STRICT;
@@ -52,10 +53,17 @@ CREATE INDEX changes_by_person ON changes (person);
 CREATE INDEX changes_by_account ON changes (source, account);
 
 -- Records that cannot be used, until their quarantine is in the log.
-CREATE TABLE rejects (id TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE TABLE rejects (id TEXT PRIMARY KEY, part INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 
--- Changes whose report has to be made, or made again. What is to do, not what is known.
-CREATE TABLE stale (change TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+-- Changes whose report has to be made, or made again, and because of which record of the log.
+-- What is to do, not what is known.
+CREATE TABLE stale (
+    part INTEGER NOT NULL,     -- of the change
+    change TEXT NOT NULL,
+    cause TEXT NOT NULL,       -- a partition of the log
+    next INTEGER NOT NULL,     -- the offset behind the record in it
+    PRIMARY KEY (part, change, cause)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE outcomes (
     change TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL

@@ -20,3 +20,13 @@ pub const INGRESS_CHANGES: &str = "offkey_ingress_changes_total";
 pub const INGRESS_BODY_BYTES: &str = "offkey_ingress_body_bytes";
 /// How long the log took to bring a request to disk, in seconds. Histogram.
 pub const INGRESS_APPEND_SECONDS: &str = "offkey_ingress_append_seconds";
+/// Counter `{client}`: errors that the Kafka client told.
+pub const KAFKA_ERRORS: &str = "offkey_kafka_errors_total";
+/// Counter `{client}`: moves of work between instances.
+pub const KAFKA_REBALANCES: &str = "offkey_kafka_rebalances_total";
+/// Counter `{group,outcome}`: transactions, by how they ended.
+pub const KAFKA_TRANSACTIONS: &str = "offkey_kafka_transactions_total";
+/// Counter `{what}`: clients that were thrown away and made anew.
+pub const KAFKA_REBUILDS: &str = "offkey_kafka_rebuilds_total";
+/// How long one transaction took, in seconds. Histogram.
+pub const KAFKA_TRANSACTION_SECONDS: &str = "offkey_kafka_transaction_seconds";

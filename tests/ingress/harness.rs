@@ -49,6 +49,10 @@ impl Log for RecordingLog {
         Err(LogError::Closed)
     }
 
+    fn take_turns(&self, _: &str) -> Result<Box<dyn Member>, LogError> {
+        Err(LogError::Closed)
+    }
+
     fn follow(&self, _: &[Topic], _: &Position) -> Result<Box<dyn Follower>, LogError> {
         Err(LogError::Closed)
     }

@@ -1,6 +1,6 @@
 //! What keeps the file in order, off the commit path: checkpoints, retention, compaction.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, thread, time::Duration};
+use std::{path::Path, sync::Arc, thread, time::Duration};
 
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
@@ -10,7 +10,11 @@ use super::{
     connection::{classify, open_reader, open_writer},
     writer::Job,
 };
-use crate::{clock::Clock, domain::Topic, log::LogError};
+use crate::{
+    clock::Clock,
+    domain::Topic,
+    log::{LogError, Retention},
+};
 
 /// How often the write-ahead log is brought into the file.
 const TICK: Duration = Duration::from_millis(200);
@@ -20,25 +24,6 @@ const TICKS_OF_CLEANING: u32 = 300;
 const MOST_WAL_PAGES: i64 = 16_384;
 /// How many rows are deleted between two commits.
 const ROWS_A_STEP: i64 = 500;
-
-/// How long the records of a topic are kept; what is compacted is kept for good.
-#[derive(Debug, Clone)]
-pub struct Retention(pub BTreeMap<Topic, Duration>);
-
-impl Default for Retention {
-    fn default() -> Self {
-        let days = |days: u64| Duration::from_secs(days * 86_400);
-        Self(BTreeMap::from([
-            (Topic::Membership, days(400)),
-            (Topic::Lookups, days(7)),
-            (Topic::Outcomes, days(400)),
-            (Topic::Impacts, days(400)),
-            (Topic::Quarantine, days(14)),
-            (Topic::Deliveries, days(30)),
-            (Topic::DeadLetters, days(90)),
-        ]))
-    }
-}
 
 pub(super) struct Maintenance {
     checkpoints: Connection,

@@ -13,6 +13,7 @@ mod tests;
 mod writer;
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::Arc,
@@ -23,15 +24,13 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub use maintenance::Retention;
-
 use self::{
     connection::{check_tail, cursor, open_reader, open_writer, query},
     maintenance::Maintenance,
     reader::{EmbeddedFollower, EmbeddedMember, Reader, whole},
     writer::{Job, MOST_RECORD_BYTES, Writer},
 };
-use super::{Follower, Health, Log, LogError, Member, Position};
+use super::{Follower, Health, Log, LogError, Member, Partition, Position, Retention, Share};
 use crate::{
     clock::Clock,
     domain::{Record, Topic},
@@ -62,20 +61,7 @@ impl EmbeddedLog {
         clock: Arc<dyn Clock>,
         retention: Retention,
     ) -> Result<Self, LogError> {
-        let failed =
-            |error: std::io::Error| LogError::Failed(format!("{}: {error}", folder.display()));
-        fs::create_dir_all(folder).map_err(failed)?;
-        let lock = fs::File::create(folder.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => {
-                return Err(LogError::Unavailable(format!(
-                    "another process serves {}; stop it or choose another log.path",
-                    folder.display()
-                )));
-            }
-            Err(fs::TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        let lock = super::lock_folder(folder)?;
         let log = Self::open(folder, clock.clone(), Some(lock))?;
         let care = Maintenance::new(&log.file, log.jobs.downgrade(), clock, retention)?;
         spawn("offkey-log-care", move || care.run())?;
@@ -144,11 +130,20 @@ impl Log for EmbeddedLog {
             reader: self.reader(topics, next)?,
             group: group.to_owned(),
             jobs: self.jobs.clone(),
+            share: Share {
+                held: BTreeMap::from([(Partition::WHOLE, whole(next))]),
+                since: self.end()?,
+            },
         }))
     }
 
+    /// One process serves the folder, and it takes every turn.
+    fn take_turns(&self, duty: &str) -> Result<Box<dyn Member>, LogError> {
+        self.join(duty, &[])
+    }
+
     fn follow(&self, topics: &[Topic], from: &Position) -> Result<Box<dyn Follower>, LogError> {
-        let next = from.next_in(super::Partition::WHOLE).cast_signed();
+        let next = from.next_in(Partition::WHOLE).cast_signed();
         Ok(Box::new(EmbeddedFollower(self.reader(topics, next)?)))
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     domain::{Record, Topic},
-    log::{Batch, Entry, Follower, LogError, Member, Partition, Position},
+    log::{Batch, Entry, Follower, LogError, Member, Partition, Position, Share},
 };
 
 /// How often to look for what another process has appended.
@@ -157,10 +157,20 @@ pub(super) struct EmbeddedMember {
     pub(super) reader: Reader,
     pub(super) group: String,
     pub(super) jobs: mpsc::Sender<Job>,
+    pub(super) share: Share,
 }
 
 #[async_trait]
 impl Member for EmbeddedMember {
+    fn share(&mut self) -> Share {
+        self.share.clone()
+    }
+
+    /// There is nobody to share with.
+    async fn moved(&mut self) {
+        std::future::pending().await
+    }
+
     async fn next(&mut self, most: usize) -> Result<Batch, LogError> {
         self.reader.next(most).await
     }

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use super::{EmbeddedLog, Retention};
+use super::EmbeddedLog;
 use crate::{
     clock::{ManualClock, SystemClock},
     domain::{Record, Topic},
-    log::{Log, LogError, Position},
+    log::{Log, LogError, Position, Retention},
 };
 
 fn record(topic: Topic, key: &str, data: &str) -> Record {

@@ -136,7 +136,7 @@ impl Writer {
         let health = match error {
             LogError::Unavailable(why) => Health::Unavailable(why.clone()),
             LogError::Failed(why) | LogError::Corrupt(why) => Health::Failed(why.clone()),
-            LogError::TooLarge { .. } | LogError::Closed => return,
+            _ => return,
         };
         if **self.health.load() != health {
             tracing::error!(error = %error, "the log does not take records");

@@ -134,6 +134,7 @@ impl SinkWorker {
             match self.next_event(member.as_mut(), &shutdown).await {
                 Event::Stop => return self.drain(member.as_mut()).await,
                 Event::Taken(Ok(batch)) => self.take(batch),
+                Event::Taken(Err(LogError::Moved)) => self.read_again(),
                 Event::Taken(Err(error)) => self.wait_for_log(error, &shutdown).await?,
                 Event::Tried(attempt) => self.settle(attempt),
                 Event::Due => {}
@@ -142,7 +143,9 @@ impl SinkWorker {
                 self.settle(attempt);
             }
             if let Err(error) = self.commit(member.as_mut(), MOST_SKIPPED).await {
-                self.wait_for_log(error, &shutdown).await?;
+                if !matches!(error, LogError::Moved) {
+                    self.wait_for_log(error, &shutdown).await?;
+                }
                 self.read_again();
             }
         }

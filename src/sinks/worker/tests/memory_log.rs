@@ -1,7 +1,7 @@
 //! A log in memory: one partition over all topics.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 
 use crate::{
     domain::{Record, Topic},
-    log::{Batch, Entry, Follower, Health, Log, LogError, Member, Partition, Position},
+    log::{Batch, Entry, Follower, Health, Log, LogError, Member, Partition, Position, Share},
 };
 
 #[derive(Default)]
@@ -76,6 +76,10 @@ impl Log for MemoryLog {
         }))
     }
 
+    fn take_turns(&self, _: &str) -> Result<Box<dyn Member>, LogError> {
+        Err(LogError::Closed)
+    }
+
     fn follow(&self, _: &[Topic], _: &Position) -> Result<Box<dyn Follower>, LogError> {
         Err(LogError::Closed)
     }
@@ -119,6 +123,17 @@ impl MemoryMember {
 
 #[async_trait]
 impl Member for MemoryMember {
+    fn share(&mut self) -> Share {
+        Share {
+            held: BTreeMap::from([(Partition::WHOLE, Position::default())]),
+            since: Position::default(),
+        }
+    }
+
+    async fn moved(&mut self) {
+        std::future::pending().await
+    }
+
     async fn next(&mut self, most: usize) -> Result<Batch, LogError> {
         let shared = Arc::clone(&self.shared);
         loop {

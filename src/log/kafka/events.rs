@@ -1,0 +1,182 @@
+//! What the client library tells us, and the tokens it asks for.
+
+use std::{
+    error::Error,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use rdkafka::{
+    ClientContext, TopicPartitionList,
+    client::OAuthToken,
+    config::RDKafkaLogLevel,
+    consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
+    error::KafkaError,
+    producer::{DeliveryResult, ProducerContext},
+    types::RDKafkaRespErr,
+};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+
+use super::settings::{KafkaConfigError, one};
+use crate::{config::kafka::TokenConfig, telemetry::metrics as names};
+
+/// How long the token endpoint may take.
+const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a token is used that does not say.
+const TOKEN_LIFE_SECONDS: i64 = 300;
+
+/// Hears what happens to one client.
+pub(super) struct Events {
+    /// What the client is for.
+    pub(super) client: &'static str,
+    tokens: Option<Arc<TokenSource>>,
+    moved: AtomicBool,
+}
+
+impl Events {
+    pub(super) fn new(client: &'static str, tokens: Option<Arc<TokenSource>>) -> Self {
+        Self {
+            client,
+            tokens,
+            moved: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the group gave or took partitions since this was asked last.
+    pub(super) fn has_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::AcqRel)
+    }
+}
+
+impl ClientContext for Events {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        let client = self.client;
+        match level {
+            RDKafkaLogLevel::Emerg
+            | RDKafkaLogLevel::Alert
+            | RDKafkaLogLevel::Critical
+            | RDKafkaLogLevel::Error
+            | RDKafkaLogLevel::Warning => tracing::warn!(client, facility, message, "kafka"),
+            RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info | RDKafkaLogLevel::Debug => {
+                tracing::debug!(client, facility, message, "kafka");
+            }
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        tracing::warn!(client = self.client, %error, reason, "kafka");
+        metrics::counter!(names::KAFKA_ERRORS, "client" => self.client).increment(1);
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        let tokens = self.tokens.as_ref().ok_or("no token source is configured")?;
+        tokens.fetch()
+    }
+}
+
+impl ConsumerContext for Events {
+    /// Takes and gives partitions as the group says. They stay paused: a group only tells whose
+    /// turn it is, and readers read.
+    fn rebalance(
+        &self,
+        consumer: &BaseConsumer<Self>,
+        error: RDKafkaRespErr,
+        partitions: &mut TopicPartitionList,
+    ) {
+        let is_cooperative = matches!(
+            consumer.rebalance_protocol(),
+            RebalanceProtocol::Cooperative
+        );
+        let done = if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            consumer
+                .incremental_assign(partitions)
+                .and_then(|()| consumer.pause(partitions))
+        } else if is_cooperative {
+            consumer.incremental_unassign(partitions)
+        } else {
+            consumer.unassign()
+        };
+        if let Err(error) = done {
+            tracing::warn!(client = self.client, %error, "partitions could not be moved");
+        }
+        self.moved.store(true, Ordering::Release);
+        metrics::counter!(names::KAFKA_REBALANCES, "client" => self.client).increment(1);
+    }
+}
+
+impl ProducerContext for Events {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
+        if let Err((error, _)) = result {
+            tracing::warn!(client = self.client, %error, "a record was not delivered");
+        }
+    }
+}
+
+/// Gets bearer tokens by the client credentials grant (RFC 6749 section 4.4).
+pub(super) struct TokenSource {
+    config: TokenConfig,
+    secret: SecretString,
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: String,
+    expires_in: Option<i64>,
+}
+
+impl TokenSource {
+    pub(super) fn new(config: &TokenConfig) -> Result<Self, KafkaConfigError> {
+        Ok(Self {
+            config: config.clone(),
+            secret: one(&config.client_secret)?,
+        })
+    }
+
+    /// Blocks the calling thread, which is a client's own.
+    fn fetch(&self) -> Result<OAuthToken, Box<dyn Error>> {
+        std::thread::scope(|scope| {
+            let asked = scope.spawn(|| {
+                tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()?
+                    .block_on(self.ask())
+            });
+            asked
+                .join()
+                .map_err(|_| anyhow::anyhow!("asking for a token failed"))?
+        })
+        .map_err(Into::into)
+    }
+
+    async fn ask(&self) -> anyhow::Result<OAuthToken> {
+        let client = reqwest::Client::builder()
+            .timeout(TOKEN_TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()?;
+        let mut form = vec![("grant_type", "client_credentials")];
+        form.extend(self.config.scope.as_deref().map(|scope| ("scope", scope)));
+        let asked_at = jiff::Zoned::now().timestamp().as_millisecond();
+        let answer = client
+            .post(self.config.token_url.clone())
+            .basic_auth(&self.config.client_id, Some(self.secret.expose_secret()))
+            .form(&form)
+            .send()
+            .await?
+            .error_for_status()?;
+        let answer: TokenAnswer = answer.json().await?;
+        let life = answer.expires_in.unwrap_or(TOKEN_LIFE_SECONDS);
+        Ok(OAuthToken {
+            token: answer.access_token,
+            principal_name: self.config.client_id.clone(),
+            lifetime_ms: asked_at.saturating_add(life.saturating_mul(1000)),
+        })
+    }
+}

@@ -1,0 +1,219 @@
+//! The log on a Kafka cluster: many instances on many machines share the work.
+//!
+//! Every instance follows all topics and keeps a read model of its own. A group tells which part of
+//! the work is whose; what is put out is committed in one transaction with the group's offsets, so
+//! that an instance whose share moved commits nothing any more (KIP-447).
+
+mod appender;
+mod bookmark;
+mod cluster;
+mod codec;
+mod events;
+mod group;
+mod member;
+mod names;
+mod reader;
+mod settings;
+mod topics;
+mod transactions;
+
+use std::{fs, path::Path, sync::Arc, thread, time::Duration};
+
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use uuid::Uuid;
+
+pub use self::{settings::KafkaConfigError, topics::Difference};
+use self::{
+    appender::Appender,
+    cluster::Cluster,
+    member::KafkaMember,
+    names::Names,
+    reader::{Reader, Scope},
+    settings::Settings,
+    topics::Topics,
+};
+use super::{Follower, Health, Log, LogError, Member, Partition, Position, Retention};
+use crate::{
+    config::kafka::KafkaConfig,
+    domain::{Record, Topic},
+};
+
+/// How long the end of the process waits for what was handed over.
+const LAST_FLUSH: Duration = Duration::from_secs(3);
+
+/// A log on a cluster.
+pub struct KafkaLog {
+    shared: Arc<Shared>,
+    appender: Arc<Appender>,
+    retention: Retention,
+    identity: String,
+    /// Held by the one process that works as this instance.
+    _lock: Option<fs::File>,
+}
+
+/// What all parts use.
+struct Shared {
+    config: KafkaConfig,
+    settings: Settings,
+    names: Names,
+    cluster: Arc<Cluster>,
+    /// Names this instance in transactions.
+    instance: String,
+}
+
+impl KafkaLog {
+    /// Opens the log as an instance whose own files are in `folder`; creates and checks topics.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when no broker answers or another process works in the folder,
+    /// [`LogError::Configured`] when topics are not what they have to be.
+    pub fn serve(
+        config: &KafkaConfig,
+        folder: &Path,
+        retention: Retention,
+    ) -> Result<Self, LogError> {
+        let lock = super::lock_folder(folder)?;
+        let log = Self::open(config, instance_of(folder)?, retention, Some(lock))?;
+        log.topics().prepare()?;
+        Ok(log)
+    }
+
+    /// Opens the log beside the instances that serve it.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when no broker answers.
+    pub fn attach(config: &KafkaConfig, retention: Retention) -> Result<Self, LogError> {
+        Self::open(config, Uuid::new_v4().to_string(), retention, None)
+    }
+
+    fn open(
+        config: &KafkaConfig,
+        instance: String,
+        retention: Retention,
+        lock: Option<fs::File>,
+    ) -> Result<Self, LogError> {
+        let settings =
+            Settings::new(config).map_err(|error| LogError::Configured(error.to_string()))?;
+        let names = Names::new(&config.prefix);
+        let cluster = Cluster::new(&settings, names.clone())?;
+        let identity = format!("kafka:{}:{}", cluster.id()?, config.prefix);
+        let appender = Appender::start(&settings, names.clone(), cluster.clone())?;
+        Ok(Self {
+            shared: Arc::new(Shared {
+                config: config.clone(),
+                settings,
+                names,
+                cluster,
+                instance,
+            }),
+            appender,
+            retention,
+            identity,
+            _lock: lock,
+        })
+    }
+
+    fn topics(&self) -> Topics<'_> {
+        Topics {
+            settings: &self.shared.settings,
+            config: &self.shared.config,
+            names: &self.shared.names,
+            cluster: &self.shared.cluster,
+            retention: &self.retention,
+        }
+    }
+
+    /// What of the topics' settings is not as it has to be.
+    ///
+    /// # Errors
+    /// [`LogError`] when the cluster does not tell.
+    pub fn differences(&self) -> Result<Vec<Difference>, LogError> {
+        self.topics().differences()
+    }
+}
+
+impl Drop for KafkaLog {
+    fn drop(&mut self) {
+        self.appender.flush(LAST_FLUSH);
+    }
+}
+
+#[async_trait]
+impl Log for KafkaLog {
+    async fn append(&self, records: Vec<Record>) -> Result<(), LogError> {
+        self.appender.append(&records).await
+    }
+
+    fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Member>, LogError> {
+        let member = KafkaMember::join(self.shared.clone(), group, topics.to_vec(), None)?;
+        Ok(Box::new(member))
+    }
+
+    /// The turn is whoever's who holds the partition that the duty hashes to.
+    fn take_turns(&self, duty: &str) -> Result<Box<dyn Member>, LogError> {
+        let count = self.shared.cluster.count(Topic::Curation)?;
+        let turn = Partition {
+            topic: Some(Topic::Curation),
+            number: spread(duty) % count.max(1),
+        };
+        let topics = vec![Topic::Curation];
+        let member = KafkaMember::join(self.shared.clone(), duty, topics, Some(turn))?;
+        Ok(Box::new(member))
+    }
+
+    fn follow(&self, topics: &[Topic], from: &Position) -> Result<Box<dyn Follower>, LogError> {
+        let scope = Scope::Topics(topics.to_vec());
+        Ok(Box::new(Reader::start(self.shared.clone(), scope, from)?))
+    }
+
+    fn end(&self) -> Result<Position, LogError> {
+        let all = self.shared.cluster.partitions(&Topic::ALL)?;
+        self.shared.cluster.ends(&all)
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
+    fn health(&self) -> Health {
+        self.appender.health()
+    }
+}
+
+/// The same number for the same duty on every machine.
+fn spread(duty: &str) -> u32 {
+    let digest = Sha256::digest(duty);
+    u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])
+}
+
+/// The name of the instance whose folder it is, the same after a restart.
+fn instance_of(folder: &Path) -> Result<String, LogError> {
+    let file = folder.join("instance");
+    let failed =
+        |error: std::io::Error| LogError::Failed(format!("{}: {error}", file.display()));
+    match fs::read_to_string(&file) {
+        Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),
+        Ok(_) | Err(_) => {
+            let name = Uuid::new_v4().to_string();
+            fs::write(&file, &name).map_err(failed)?;
+            Ok(name)
+        }
+    }
+}
+
+/// Waits for a client's answer, wherever the caller is.
+fn block_on<T: Send>(answer: impl Future<Output = T> + Send) -> Result<T, LogError> {
+    let failed = |why: &str| LogError::Failed(why.to_owned());
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all();
+            runtime.build().map(|runtime| runtime.block_on(answer))
+        });
+        waiting
+            .join()
+            .map_err(|_| failed("waiting for the cluster failed"))?
+            .map_err(|error| LogError::Failed(error.to_string()))
+    })
+}

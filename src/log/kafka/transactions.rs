@@ -1,0 +1,254 @@
+//! Commits outputs with inputs, on a thread of its own.
+//!
+//! librdkafka speaks the transaction protocol before KIP-890: a commit whose answer was lost can
+//! take hold later. So nothing is tried again with a producer whose commit or abort ended any way
+//! but well: it is thrown away, and its successor's first step (`init_transactions`) ends what was
+//! open and fences what is still on its way.
+
+use std::{
+    sync::{Arc, mpsc as std_mpsc},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Offset, TopicPartitionList,
+    config::FromClientConfigAndContext as _,
+    consumer::ConsumerGroupMetadata,
+    error::{KafkaError, RDKafkaErrorCode},
+    producer::{BaseProducer, BaseRecord, Producer as _},
+};
+use tokio::sync::oneshot;
+
+use super::{Shared, bookmark, cluster::away, codec, events::Events};
+use crate::{
+    domain::Record,
+    log::{LogError, Partition, Position},
+    telemetry::metrics as names,
+};
+
+/// How long to wait before a producer is tried again that could not be had.
+const REBUILD_PAUSE: Duration = Duration::from_millis(500);
+/// How long to wait for room in the producer's queue.
+const ROOM: Duration = Duration::from_millis(5);
+
+/// One commit.
+pub(super) struct Commit {
+    pub(super) outputs: Vec<Record>,
+    /// The held partitions and the next offset in each.
+    pub(super) offsets: Vec<(Partition, u64)>,
+    /// What to note beside them.
+    pub(super) through: Position,
+    pub(super) proof: Arc<ConsumerGroupMetadata>,
+    pub(super) done: oneshot::Sender<Result<(), LogError>>,
+}
+
+/// Commits for one member of a group, one after the other.
+pub(super) struct Transactions(std_mpsc::SyncSender<Commit>);
+
+impl Transactions {
+    pub(super) fn start(shared: Arc<Shared>, group: &str) -> Result<Self, LogError> {
+        // Its member waits for each, so more than one never waits.
+        let (jobs, waiting) = std_mpsc::sync_channel(1);
+        let work = Work {
+            id: shared.names.transaction(&shared.instance, group),
+            group: group.to_owned(),
+            shared,
+        };
+        thread::Builder::new()
+            .name("offkey-kafka-commit".to_owned())
+            .spawn(move || work.run(&waiting))
+            .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))?;
+        Ok(Self(jobs))
+    }
+
+    pub(super) fn submit(&self, commit: Commit) -> Result<(), LogError> {
+        self.0.try_send(commit).map_err(|_| LogError::Closed)
+    }
+}
+
+/// How a transaction went that did not commit.
+enum Failure {
+    /// It is aborted for certain.
+    Aborted(KafkaError),
+    /// Nobody knows, or the producer is of no use any more.
+    Unknown(KafkaError),
+}
+
+struct Work {
+    shared: Arc<Shared>,
+    group: String,
+    id: String,
+}
+
+impl Work {
+    fn run(self, waiting: &std_mpsc::Receiver<Commit>) {
+        let mut producer = None;
+        let mut is_needed = false;
+        loop {
+            // After a failure the next producer is made at once: it ends what was left open.
+            let next = if is_needed && producer.is_none() {
+                waiting.recv_timeout(REBUILD_PAUSE)
+            } else {
+                waiting
+                    .recv()
+                    .map_err(|_| std_mpsc::RecvTimeoutError::Disconnected)
+            };
+            let commit = match next {
+                Ok(commit) => Some(commit),
+                Err(std_mpsc::RecvTimeoutError::Timeout) => None,
+                Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
+            };
+            let made = producer.take().map_or_else(|| self.producer(), Ok);
+            let answer = match (made, commit) {
+                (Ok(made), None) => {
+                    producer = Some(made);
+                    continue;
+                }
+                (Err(error), None) => {
+                    tracing::warn!(group = self.group, %error, "no transactions yet");
+                    continue;
+                }
+                (Err(error), Some(commit)) => (commit.done, Err(error)),
+                (Ok(made), Some(commit)) => {
+                    let result = self.commit(&made, &commit);
+                    if !matches!(result, Err(Failure::Unknown(_))) {
+                        producer = Some(made);
+                    }
+                    (commit.done, self.judge(result))
+                }
+            };
+            is_needed = answer.1.is_err();
+            // Whoever asked may be gone.
+            drop(answer.0.send(answer.1));
+        }
+    }
+
+    /// A producer after which nothing of its predecessors can take hold any more.
+    fn producer(&self) -> Result<BaseProducer<Events>, LogError> {
+        let settings = &self.shared.settings;
+        let timeout = self.shared.config.transaction_timeout;
+        let config = settings.transactions(&self.id, timeout);
+        let events = Events::new("transactions", settings.tokens.clone());
+        let producer = BaseProducer::from_config_and_context(&config, events);
+        let producer = producer.map_err(|error| away(&error))?;
+        let ready = producer.init_transactions(timeout);
+        ready.map_err(|error| away(&error))?;
+        Ok(producer)
+    }
+
+    fn judge(&self, result: Result<Duration, Failure>) -> Result<(), LogError> {
+        let (outcome, answer) = match result {
+            Ok(took) => {
+                metrics::histogram!(names::KAFKA_TRANSACTION_SECONDS).record(took.as_secs_f64());
+                ("committed", Ok(()))
+            }
+            Err(Failure::Aborted(error)) => {
+                tracing::warn!(group = self.group, %error, "a transaction was aborted");
+                ("aborted", Err(away(&error)))
+            }
+            Err(Failure::Unknown(error)) => {
+                tracing::warn!(group = self.group, %error, "a transaction ended unknown; its producer is made anew");
+                metrics::counter!(names::KAFKA_REBUILDS, "what" => "producer").increment(1);
+                ("unknown", Err(away(&error)))
+            }
+        };
+        let labels = [("group", self.group.clone()), ("outcome", outcome.to_owned())];
+        metrics::counter!(names::KAFKA_TRANSACTIONS, &labels).increment(1);
+        answer
+    }
+
+    fn commit(
+        &self,
+        producer: &BaseProducer<Events>,
+        commit: &Commit,
+    ) -> Result<Duration, Failure> {
+        let began = Instant::now();
+        producer.begin_transaction().map_err(Failure::Unknown)?;
+        let filled = self
+            .fill(producer, commit)
+            .and_then(|offsets| self.add_offsets(producer, &offsets, &commit.proof));
+        if let Err(error) = filled {
+            return Err(abort(producer, error, self.shared.config.transaction_timeout));
+        }
+        fail::fail_point!("kafka.before-commit", |_| std::process::abort());
+        let committed = producer.commit_transaction(self.shared.config.transaction_timeout);
+        fail::fail_point!("kafka.after-commit", |_| std::process::abort());
+        match committed {
+            Ok(()) => Ok(began.elapsed()),
+            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
+                let error = KafkaError::Transaction(error);
+                Err(abort(producer, error, self.shared.config.transaction_timeout))
+            }
+            Err(error) => Err(Failure::Unknown(error)),
+        }
+    }
+
+    /// Puts the outputs in, and waits until the brokers have them.
+    fn fill(
+        &self,
+        producer: &BaseProducer<Events>,
+        commit: &Commit,
+    ) -> Result<TopicPartitionList, KafkaError> {
+        for record in &commit.outputs {
+            self.put(producer, record)?;
+            producer.poll(Duration::ZERO);
+        }
+        producer.flush(self.shared.config.transaction_timeout)?;
+        let note = bookmark::write(&commit.through);
+        let mut offsets = TopicPartitionList::new();
+        for &(partition, next) in &commit.offsets {
+            let (topic, number) = self.shared.names.place(partition);
+            let mut element = offsets.add_partition(&topic, number);
+            element.set_offset(Offset::Offset(next.cast_signed()))?;
+            element.set_metadata(note.clone());
+        }
+        Ok(offsets)
+    }
+
+    fn put(&self, producer: &BaseProducer<Events>, record: &Record) -> Result<(), KafkaError> {
+        let topic = self.shared.names.topic(record.topic);
+        let until = Instant::now() + self.shared.config.transaction_timeout;
+        let mut message = BaseRecord::to(&topic)
+            .key(record.key.as_bytes())
+            .payload(&record.data[..])
+            .headers(codec::headers(record));
+        loop {
+            match producer.send(message) {
+                Ok(()) => return Ok(()),
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
+                    if Instant::now() < until =>
+                {
+                    message = back;
+                    producer.poll(ROOM);
+                }
+                Err((error, _)) => return Err(error),
+            }
+        }
+    }
+
+    fn add_offsets(
+        &self,
+        producer: &BaseProducer<Events>,
+        offsets: &TopicPartitionList,
+        proof: &ConsumerGroupMetadata,
+    ) -> Result<(), KafkaError> {
+        producer.send_offsets_to_transaction(
+            offsets,
+            proof,
+            self.shared.config.transaction_timeout,
+        )
+    }
+}
+
+fn abort(producer: &BaseProducer<Events>, error: KafkaError, timeout: Duration) -> Failure {
+    if let KafkaError::Transaction(fault) = &error
+        && fault.is_fatal()
+    {
+        return Failure::Unknown(error);
+    }
+    match producer.abort_transaction(timeout) {
+        Ok(()) => Failure::Aborted(error),
+        Err(worse) => Failure::Unknown(worse),
+    }
+}
