@@ -8,6 +8,8 @@ CARGO := cargo
 LOCKED := --locked
 VENV := target/verify/venv
 DENY_VERSION := 0.20.2
+# Another one where 9092 is taken: make kafka KAFKA_PORT=19092
+KAFKA_PORT := 9092
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,6 +17,9 @@ help: ## this list
 run: ## build, then see the main job happen with an invented company
 	$(CARGO) build $(LOCKED) --no-default-features
 	target/debug/offkey demo
+
+kafka: ## start a real Apache Kafka to try Offkey on, until Ctrl-C
+	@scripts/kafka run target/kafka/try --port-base $(KAFKA_PORT)
 
 build: ## the release binary
 	$(CARGO) build --release $(LOCKED)
@@ -50,4 +55,4 @@ ci: lint doc test verify deny ## what CI runs
 clean: ## delete what was built
 	$(CARGO) clean
 
-.PHONY: help run build test fmt lint doc deny verify faults bench ci clean
+.PHONY: help run kafka build test fmt lint doc deny verify faults bench ci clean
