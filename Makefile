@@ -24,16 +24,16 @@ kafka: ## start a real Apache Kafka to try Offkey on, until Ctrl-C
 build: ## the release binary
 	$(CARGO) build --release $(LOCKED)
 
-test: ## every test
+test: ## every test; brings Kafka, and Java for it, where they are missing
 	@test -d "$(OFFKEY_SHARED)" || echo "!!! $(OFFKEY_SHARED) is absent: tests over published samples are skipped" >&2
-	$(CARGO) test $(LOCKED) --all-features --no-fail-fast
+	scripts/test
 
 fmt: ## format the code
 	$(CARGO) fmt
 
 lint: ## formatting and lints; warnings are errors
 	$(CARGO) fmt --check
-	$(CARGO) clippy $(LOCKED) --all-targets --all-features -- -D warnings
+	$(CARGO) clippy $(LOCKED) --all-targets --features failpoints -- -D warnings
 
 doc: ## the documentation, without warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc $(LOCKED) --no-deps --document-private-items

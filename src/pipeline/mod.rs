@@ -108,9 +108,20 @@ impl Pipeline {
                 () = shutdown.cancelled() => {}
                 () = work.member.moved() => {}
                 () = tokio::time::sleep(TELL_EVERY), if work.is_untold() => {}
-                batch = follower.next(MOST_RECORDS) => {
-                    projection.apply(&batch?, self.lens())?;
-                    self.progress.send_replace(projection.position()?);
+                batch = follower.next(MOST_RECORDS) => match batch {
+                    Ok(batch) => {
+                        projection.apply(&batch, self.lens())?;
+                        self.progress.send_replace(projection.position()?);
+                    }
+                    Err(LogError::Replaced(why)) => {
+                        tracing::error!(why, "the log is another one; the read model begins anew");
+                        drop(projection);
+                        Projection::delete(&self.folder)?;
+                        projection = self.open_projection()?;
+                        follower = self.log.follow(&Topic::ALL, &Position::default())?;
+                        work.share = Share::default();
+                    }
+                    Err(error) => return Err(error.into()),
                 }
             }
         }

@@ -5,6 +5,8 @@
     reason = "a failed step should stop the test, and a test says what it did"
 )]
 
+#[path = "../broker/mod.rs"]
+mod broker;
 mod cli;
 mod config;
 mod crash;

@@ -31,80 +31,6 @@ async fn all(log: &EmbeddedLog, topic: Topic, most: usize) -> Vec<Record> {
     found
 }
 
-#[tokio::test]
-async fn what_was_appended_is_there_in_order_after_a_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let sent: Vec<_> = (0..10)
-        .map(|n| record(Topic::Membership, "k", &n.to_string()))
-        .collect();
-    let log = serve(&folder);
-    for pair in sent.chunks(2) {
-        log.append(pair.to_vec()).await.unwrap();
-        log.append(vec![record(Topic::Impacts, "other", "x")])
-            .await
-            .unwrap();
-    }
-    drop(log);
-    for most in [1, 3, 100] {
-        let log = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
-        assert_eq!(all(&log, Topic::Membership, most).await, sent);
-    }
-}
-
-#[tokio::test]
-async fn a_follower_can_start_within_a_commit() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = serve(&folder);
-    let sent: Vec<_> = (0..5)
-        .map(|n| record(Topic::Impacts, "k", &n.to_string()))
-        .collect();
-    log.append(sent.clone()).await.unwrap();
-    let first = log
-        .follow(&[Topic::Impacts], &Position::default())
-        .unwrap()
-        .next(2)
-        .await
-        .unwrap();
-    let rest = log
-        .follow(&[Topic::Impacts], &first.through)
-        .unwrap()
-        .next(9)
-        .await
-        .unwrap();
-    let rest: Vec<_> = rest.entries.into_iter().map(|entry| entry.record).collect();
-    assert_eq!(rest, sent[2..]);
-}
-
-#[tokio::test]
-async fn a_group_goes_on_behind_what_it_committed_and_its_outputs_are_there() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = serve(&folder);
-    let inputs: Vec<_> = (0..4)
-        .map(|n| record(Topic::Membership, "k", &n.to_string()))
-        .collect();
-    log.append(inputs.clone()).await.unwrap();
-    {
-        let mut member = log.join("g", &[Topic::Membership]).unwrap();
-        let batch = member.next(3).await.unwrap();
-        member
-            .commit(&batch.through, vec![record(Topic::Outcomes, "k", "done")])
-            .await
-            .unwrap();
-        member.next(1).await.unwrap();
-    }
-    drop(log);
-    let log = serve_when_free(&folder);
-    let again = log
-        .join("g", &[Topic::Membership])
-        .unwrap()
-        .next(9)
-        .await
-        .unwrap();
-    assert_eq!(again.entries.len(), 1);
-    assert_eq!(again.entries[0].record, inputs[3]);
-    assert_eq!(all(&log, Topic::Outcomes, 9).await.len(), 1);
-}
-
 /// The writer thread lets go of the folder a moment after the log is dropped.
 fn serve_when_free(folder: &tempfile::TempDir) -> EmbeddedLog {
     loop {
@@ -114,44 +40,6 @@ fn serve_when_free(folder: &tempfile::TempDir) -> EmbeddedLog {
             Err(error) => panic!("{error}"),
         }
     }
-}
-
-#[tokio::test]
-async fn two_processes_append_to_one_folder_without_losing_a_record() {
-    let folder = tempfile::tempdir().unwrap();
-    let serving = serve(&folder);
-    let beside = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
-    for n in 0..20 {
-        let one = record(Topic::Membership, "a", &n.to_string());
-        let other = record(Topic::Membership, "b", &n.to_string());
-        let (left, right) = tokio::join!(serving.append(vec![one]), beside.append(vec![other]));
-        left.unwrap();
-        right.unwrap();
-    }
-    assert_eq!(all(&serving, Topic::Membership, 7).await.len(), 40);
-}
-
-#[test]
-fn a_second_process_may_not_serve_the_same_folder() {
-    let folder = tempfile::tempdir().unwrap();
-    let _first = serve(&folder);
-    let second = EmbeddedLog::serve(folder.path(), Arc::new(SystemClock), Retention::default());
-    assert!(matches!(second, Err(LogError::Unavailable(_))));
-}
-
-#[tokio::test]
-async fn a_record_too_large_is_refused_and_the_next_one_taken() {
-    let folder = tempfile::tempdir().unwrap();
-    let log = serve(&folder);
-    let large = record(Topic::Impacts, "k", &"x".repeat(5 << 20));
-    assert!(matches!(
-        log.append(vec![large]).await,
-        Err(LogError::TooLarge { .. })
-    ));
-    log.append(vec![record(Topic::Impacts, "k", "small")])
-        .await
-        .unwrap();
-    assert_eq!(all(&log, Topic::Impacts, 9).await.len(), 1);
 }
 
 #[tokio::test]

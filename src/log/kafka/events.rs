@@ -22,7 +22,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::settings::{KafkaConfigError, one};
-use crate::{config::kafka::TokenConfig, telemetry::metrics as names};
+use crate::{
+    clock::{Clock as _, SystemClock},
+    config::kafka::TokenConfig,
+    telemetry::metrics as names,
+};
 
 /// How long the token endpoint may take.
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -163,7 +167,7 @@ impl TokenSource {
             .build()?;
         let mut form = vec![("grant_type", "client_credentials")];
         form.extend(self.config.scope.as_deref().map(|scope| ("scope", scope)));
-        let asked_at = jiff::Zoned::now().timestamp().as_millisecond();
+        let asked_at = SystemClock.now().as_millisecond();
         let answer = client
             .post(self.config.token_url.clone())
             .basic_auth(&self.config.client_id, Some(self.secret.expose_secret()))

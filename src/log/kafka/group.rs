@@ -6,6 +6,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::Duration,
@@ -31,6 +32,8 @@ use crate::{
 
 /// How long to wait for the group to say something.
 const WAIT: Duration = Duration::from_millis(100);
+/// How long leaving may take.
+const LEAVE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long to wait before a client is made anew.
 const REBUILD_PAUSE: Duration = Duration::from_secs(1);
 
@@ -51,6 +54,8 @@ pub(super) struct Group {
     held: watch::Sender<Held>,
     stale: Arc<AtomicBool>,
     stop: Arc<AtomicBool>,
+    /// Closed when the thread has left the group.
+    left: mpsc::Receiver<()>,
 }
 
 impl Group {
@@ -61,7 +66,9 @@ impl Group {
         topics: Vec<Topic>,
         turn: Option<Partition>,
     ) -> Result<Self, LogError> {
+        let (leaving, left) = mpsc::channel();
         let group = Self {
+            left,
             held: watch::Sender::new(Held::default()),
             stale: Arc::new(AtomicBool::new(false)),
             stop: Arc::new(AtomicBool::new(false)),
@@ -77,7 +84,10 @@ impl Group {
         };
         thread::Builder::new()
             .name("offkey-kafka-group".to_owned())
-            .spawn(move || work.run())
+            .spawn(move || {
+                work.run();
+                drop(leaving);
+            })
             .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))?;
         Ok(group)
     }
@@ -97,6 +107,8 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
+        // Whoever takes over need not wait for our silence. A broker that is away holds up nobody.
+        let _left_or_not = self.left.recv_timeout(LEAVE_TIMEOUT);
     }
 }
 

@@ -208,8 +208,10 @@ fn block_on<T: Send>(answer: impl Future<Output = T> + Send) -> Result<T, LogErr
     let failed = |why: &str| LogError::Failed(why.to_owned());
     thread::scope(|scope| {
         let waiting = scope.spawn(|| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all();
-            runtime.build().map(|runtime| runtime.block_on(answer))
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.map(|runtime| runtime.block_on(answer))
         });
         waiting
             .join()

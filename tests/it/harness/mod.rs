@@ -17,11 +17,14 @@ use std::{
 use offkey::{
     clock::{Clock as _, SystemClock},
     domain::{ChangeId, Record, Topic},
-    log::{Log as _, Position, embedded::EmbeddedLog},
+    config::{Config, Overrides},
+    log::Position,
     projection::{self, read::Reader},
     simulator::{Company, Simulator},
     sinks::webhook::signature::{SignatureKey, sign_all},
 };
+
+use crate::broker::{self, Cluster};
 
 pub(crate) use self::{
     http::{Answer, raw, request},
@@ -62,6 +65,26 @@ pub(crate) struct Stage {
     pub(crate) simulator: Simulator,
     pub(crate) company: Company,
     pub(crate) rotation: Receiver,
+    /// What the configuration says of the log beside its folder.
+    log: String,
+}
+
+/// Whether these tests run over Kafka: `make test` runs them over both engines.
+pub(crate) fn is_over_kafka() -> bool {
+    std::env::var("OFFKEY_TEST_LOG").is_ok_and(|engine| engine == "kafka")
+}
+
+/// The log of one test.
+fn log() -> String {
+    if !is_over_kafka() {
+        return String::new();
+    }
+    format!(
+        "kind = \"kafka\"\n[log.kafka]\nbrokers = {:?}\nprefix = {:?}\npartitions = 4\n\
+         session_timeout = \"6s\"",
+        Cluster::shared().brokers,
+        broker::prefix(),
+    )
 }
 
 impl Stage {
@@ -88,6 +111,7 @@ impl Stage {
             simulator: simulator.unwrap(),
             company,
             rotation: Receiver::start(Mood::Well),
+            log: log(),
         };
         drop(listen);
         fs::write(stage.path("secret"), SECRET).unwrap();
@@ -110,6 +134,7 @@ listen = "{listen}"
 workers = 2
 [log]
 path = {data:?}
+{log}
 [telemetry]
 filter = "warn"
 [[source]]
@@ -133,6 +158,7 @@ kind = "file"
 path = {archive:?}
 "#,
             data = self.data(),
+            log = self.log,
             secret = self.path("secret"),
             key = self.path("deepgram.key"),
             archive = self.path("archive.jsonl"),
@@ -212,8 +238,9 @@ path = {archive:?}
             .build()
             .unwrap();
         runtime.block_on(async {
-            let log = EmbeddedLog::attach(&self.data(), Arc::new(SystemClock)).unwrap();
-            let end = log.end().unwrap();
+            let config = Config::load(Some(&self.config()), &Overrides::default()).unwrap();
+            let log = offkey::app::attach_log(&config, Arc::new(SystemClock)).unwrap();
+            let end = log.end().unwrap().within(topics);
             let mut position = Position::default();
             let mut follower = log.follow(topics, &position).unwrap();
             let mut records = Vec::new();
