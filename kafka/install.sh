@@ -54,6 +54,7 @@ install() {
     mkdir -p "$home"
     (
         flock 9
+        need_tool ps procps
         need_java
         has_libraries || bring_libraries
         [[ -f $archive ]] || (make_archive) >/dev/null || {
@@ -91,7 +92,8 @@ make_archive() {
     mv "$folder/classes.jsa" "$archive"
 }
 
-# A small heap, and the compiler that starts quickly: two cores are enough for three nodes.
+# A small heap, one thread that collects, and the compiler that starts quickly: for some minutes of work a node
+# then needs half the processor time. What runs for longer can say KAFKA_JAVA_OPTIONS="-Xms512m -Xmx512m".
 java_options() {
     echo "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xms128m -Xmx384m"
 }
