@@ -2,9 +2,15 @@
 # Brings Kafka and what it needs, and runs Java with it. Part of scripts/kafka.
 
 readonly home="$root/target/kafka" libs="$root/target/kafka/libs" pom="$root/kafka/pom.xml"
-# Where the libraries lie is written into it: one a place. Empty when none could be made.
-archive="$home/classes-$(cksum <<<"$libs" | cut -d ' ' -f 1).jsa"
-readonly archive
+archive=''
+
+# Where the archive of classes is: one for each place of the libraries and each Java, since both are written into it.
+# It is empty when none could be made.
+find_archive() {
+    local java
+    java=$(stat -L -c '%Y %s' "$(command -v java)" 2>/dev/null) || true
+    archive="$home/classes-$(cksum <<<"$libs $java" | cut -d ' ' -f 1).jsa"
+}
 
 java_is_new_enough() {
     local major
@@ -30,7 +36,7 @@ need_java() {
     need_packages "Java 17 or newer is missing" openjdk-17-jre-headless \
         || need_packages "Java 17 or newer is missing" default-jre-headless \
         || fail "Java cannot be installed"
-    java_is_new_enough || fail "\`java\` is older than 17 even so; put a newer one first on the PATH"
+    java_is_new_enough || fail "Java 17 or newer is missing even so; put it first on the PATH"
 }
 
 need_tool() {
@@ -46,6 +52,7 @@ has_libraries() {
 }
 
 is_installed() {
+    find_archive
     has_libraries && [[ -f $archive ]] && command -v java >/dev/null
 }
 
@@ -54,8 +61,10 @@ install() {
     mkdir -p "$home"
     (
         flock 9
+        need_tool ps procps
         need_java
         has_libraries || bring_libraries
+        find_archive
         [[ -f $archive ]] || (make_archive) >/dev/null || {
             echo "kafka: there is no archive of classes; nodes start more slowly" >&2
             touch "$archive"
@@ -80,7 +89,7 @@ bring_libraries() {
 # half the work.
 make_archive() {
     folder="$home/archive"
-    rm -rf "$folder"
+    rm -rf "$folder" "$home"/classes-*.jsa
     mkdir -p "$folder"
     trap 'stop_all; rm -rf "$folder"' EXIT
     pick_ports
@@ -91,13 +100,15 @@ make_archive() {
     mv "$folder/classes.jsa" "$archive"
 }
 
-# A small heap, and the compiler that starts quickly: two cores are enough for three nodes.
+# A small heap, one thread that collects, and the compiler that starts quickly: for some minutes of work a node
+# then needs half the processor time. What runs for longer can say KAFKA_JAVA_OPTIONS="-Xms512m -Xmx512m".
 java_options() {
     echo "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xms128m -Xmx384m"
 }
 
 # Fills `java` with a command that has Kafka at hand.
 find_java() {
+    find_archive
     java=(java -Xshare:auto -Djava.awt.headless=true -cp "$libs/*")
     # An archive that does not fit (another Java, another place) is passed over without a word.
     [[ ! -s $archive ]] || java+=(-XX:SharedArchiveFile="$archive" -Xlog:cds=off -Xlog:cds+dynamic=off)
