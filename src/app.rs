@@ -25,9 +25,7 @@ use crate::{
     correlation::Policy,
     ingress::{self, IngressState, Inlet, Readiness},
     inventory::{Provider, poll::Poller, providers::deepgram::DeepgramProvider},
-    log::{
-        Health, Log, Position, embedded::EmbeddedLog,
-    },
+    log::{Health, Log, Position, embedded::EmbeddedLog},
     pipeline::Pipeline,
     shutdown::{Ending, Parts},
     sinks::{self, worker::SinkWorker},
@@ -104,7 +102,11 @@ pub fn serve_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<d
     match config.log.kind {
         LogKind::Embedded => Ok(Arc::new(EmbeddedLog::serve(path, clock, retention)?)),
         #[cfg(feature = "kafka")]
-        LogKind::Kafka => Ok(Arc::new(KafkaLog::serve(config.log.kafka()?, path, retention)?)),
+        LogKind::Kafka => Ok(Arc::new(KafkaLog::serve(
+            config.log.kafka()?,
+            path,
+            retention,
+        )?)),
         #[cfg(not(feature = "kafka"))]
         LogKind::Kafka => anyhow::bail!(NO_KAFKA),
     }

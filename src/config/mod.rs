@@ -22,7 +22,10 @@ use figment::{
 };
 use serde::{Deserialize, Serialize};
 
-use self::{http::HttpConfig, kafka::KafkaConfig, provider::ProviderConfig, sink::SinkConfig, source::SourceConfig};
+use self::{
+    http::HttpConfig, kafka::KafkaConfig, provider::ProviderConfig, sink::SinkConfig,
+    source::SourceConfig,
+};
 use crate::{
     correlation::{
         Policy,

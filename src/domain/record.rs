@@ -127,7 +127,11 @@ impl Record {
     /// A record of `data` in `topic`, to be completed by the other setters.
     #[must_use]
     pub fn json<T: Serialize>(topic: Topic, key: String, data: &T) -> Self {
-        Self::bytes(topic, key, serde_json::to_vec(data).unwrap_or_default().into())
+        Self::bytes(
+            topic,
+            key,
+            serde_json::to_vec(data).unwrap_or_default().into(),
+        )
     }
 
     /// A record of `data`, JSON already, to be completed by the other setters.

@@ -204,9 +204,10 @@ impl Position {
     /// The same, of `topics` only.
     #[must_use]
     pub fn within(&self, topics: &[Topic]) -> Self {
-        let parts = self.0.iter().filter(|(partition, _)| {
-            partition.topic.is_none_or(|topic| topics.contains(&topic))
-        });
+        let parts = self
+            .0
+            .iter()
+            .filter(|(partition, _)| partition.topic.is_none_or(|topic| topics.contains(&topic)));
         Self(parts.map(|(partition, next)| (*partition, *next)).collect())
     }
 

@@ -12,9 +12,7 @@ use crate::{
         Account, ChangeId, ChangeKind, Email, Fate, Impact, Key, KeyInterval, MembershipChange,
         Outcome, OutcomeResult, PersonRef, Propagation, Record, Scope, Topic,
     },
-    log::{
-        Log, LogError, Position, Retention, embedded::EmbeddedLog,
-    },
+    log::{Log, LogError, Position, Retention, embedded::EmbeddedLog},
     projection::{self, Projection, read::Reader},
 };
 

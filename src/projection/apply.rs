@@ -69,12 +69,7 @@ pub(super) fn apply<'a>(
     Ok(())
 }
 
-fn apply_one(
-    db: &Transaction<'_>,
-    record: &Record,
-    lens: Lens<'_>,
-    touched: &mut Touched,
-) -> Done {
+fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     match record.topic {
         Topic::Membership => change(db, record, lens, touched),
         Topic::Inventory => inventory(db, record, lens, touched),
@@ -115,12 +110,7 @@ fn text(record: &Record) -> String {
     String::from_utf8_lossy(&record.data).into_owned()
 }
 
-fn change(
-    db: &Transaction<'_>,
-    record: &Record,
-    lens: Lens<'_>,
-    touched: &mut Touched,
-) -> Done {
+fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let change: MembershipChange = record.read()?;
     let id = change.id.to_string();
     let known: Option<String> = db
@@ -180,12 +170,7 @@ fn says_the_same(known: MembershipChange, again: &MembershipChange) -> bool {
         }
 }
 
-fn inventory(
-    db: &Transaction<'_>,
-    record: &Record,
-    lens: Lens<'_>,
-    touched: &mut Touched,
-) -> Done {
+fn inventory(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     match record.kind.as_str() {
         Key::TYPE => key(db, record, lens, touched),
         Member::TYPE => member(db, record, lens, touched),
@@ -193,7 +178,12 @@ fn inventory(
             let project: Project = record.read()?;
             db.prepare_cached("INSERT OR REPLACE INTO projects VALUES (?1, ?2, ?3)")?
                 .execute(params![project.provider, project.id, text(record)])?;
-            touch_project(db, touched.cause, (&project.provider, &project.id), i64::MIN)
+            touch_project(
+                db,
+                touched.cause,
+                (&project.provider, &project.id),
+                i64::MIN,
+            )
         }
         SnapshotSummary::TYPE => {
             let snapshot: SnapshotSummary = record.read()?;
@@ -206,12 +196,7 @@ fn inventory(
     }
 }
 
-fn key(
-    db: &Transaction<'_>,
-    record: &Record,
-    lens: Lens<'_>,
-    touched: &mut Touched,
-) -> Done {
+fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let key: Key = record.read()?;
     let row: i64 = db
         .prepare_cached(
@@ -232,12 +217,7 @@ fn key(
     Ok(())
 }
 
-fn member(
-    db: &Transaction<'_>,
-    record: &Record,
-    lens: Lens<'_>,
-    touched: &mut Touched,
-) -> Done {
+fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let member: Member = record.read()?;
     let (_, person) = account(db, &member.provider, &member.account, lens)?;
     touched.insert(person);
@@ -270,7 +250,12 @@ fn member(
         .last()
         .and_then(|last| last.last_seen.or(last.valid_from));
     let since = since.map_or(i64::MIN, jiff::Timestamp::as_microsecond);
-    touch_project(db, touched.cause, (&member.provider, &member.project), since)
+    touch_project(
+        db,
+        touched.cause,
+        (&member.provider, &member.project),
+        since,
+    )
 }
 
 fn touch_project(
@@ -315,19 +300,19 @@ fn impact(db: &Transaction<'_>, record: &Record, cause: Place) -> Done {
     let impact: Impact = record.read()?;
     let news = db
         .prepare_cached(
-        "INSERT INTO impacts (id, change, revision, provider, project, body)
+            "INSERT INTO impacts (id, change, revision, provider, project, body)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6)
          ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
          WHERE excluded.revision > revision",
-    )?
-    .execute(params![
-        impact.impact_id.to_string(),
-        impact.change_id.to_string(),
-        impact.revision,
-        impact.key.provider,
-        impact.key.project,
-        text(record)
-    ])?;
+        )?
+        .execute(params![
+            impact.impact_id.to_string(),
+            impact.change_id.to_string(),
+            impact.revision,
+            impact.key.provider,
+            impact.key.project,
+            text(record)
+        ])?;
     if news == 0 || cause == OUR_OUTPUT {
         return Ok(());
     }

@@ -1,4 +1,9 @@
 //! A real Kafka, run by the project's own script; shared by the tests of one program.
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "not every program that has this uses all of it"
+)]
 
 use std::{
     path::{Path, PathBuf},

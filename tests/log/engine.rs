@@ -6,7 +6,9 @@ use offkey::{
     clock::SystemClock,
     config::kafka::KafkaConfig,
     domain::{Record, Topic},
-    log::{Batch, Log, LogError, Member, Position, Retention, embedded::EmbeddedLog, kafka::KafkaLog},
+    log::{
+        Batch, Log, LogError, Member, Position, Retention, embedded::EmbeddedLog, kafka::KafkaLog,
+    },
 };
 
 use crate::broker::{self, Cluster};
@@ -66,7 +68,11 @@ impl Place {
         let retention = Retention::default();
         Ok(match &self.kafka {
             Some(kafka) => Arc::new(KafkaLog::serve(kafka, folder, retention)?),
-            None => Arc::new(EmbeddedLog::serve(folder, Arc::new(SystemClock), retention)?),
+            None => Arc::new(EmbeddedLog::serve(
+                folder,
+                Arc::new(SystemClock),
+                retention,
+            )?),
         })
     }
 

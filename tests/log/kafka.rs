@@ -60,7 +60,10 @@ async fn what_was_decided_under_a_share_that_moved_is_not_committed() {
             .await
             .unwrap();
     }
-    assert_eq!(all(&*first, &[Topic::Outcomes], 9).await, [outputs.clone(), outputs].concat());
+    assert_eq!(
+        all(&*first, &[Topic::Outcomes], 9).await,
+        [outputs.clone(), outputs].concat()
+    );
 }
 
 #[tokio::test]
@@ -90,7 +93,9 @@ async fn a_duty_is_one_instances_and_another_takes_over() {
 async fn what_the_group_noted_beside_its_offsets_reaches_the_next_holder() {
     let place = Place::of(Engine::Kafka);
     let log = place.serve();
-    log.append(vec![record(Topic::Inventory, "k", "1")]).await.unwrap();
+    log.append(vec![record(Topic::Inventory, "k", "1")])
+        .await
+        .unwrap();
     let settled = log.end().unwrap();
     let mut member = join(&*log);
     holds(member.as_mut()).await;
@@ -109,7 +114,9 @@ async fn what_the_group_noted_beside_its_offsets_reaches_the_next_holder() {
 async fn a_log_that_never_came_that_far_is_not_read() {
     let place = Place::of(Engine::Kafka);
     let log = place.serve();
-    log.append(vec![record(Topic::Impacts, "k", "1")]).await.unwrap();
+    log.append(vec![record(Topic::Impacts, "k", "1")])
+        .await
+        .unwrap();
     let far: Vec<_> = log
         .end()
         .unwrap()
@@ -132,7 +139,7 @@ async fn a_member_reads_its_share_again_after_a_commit_that_failed() {
     let twin = log.join("g", &[Topic::Membership]).unwrap();
     let outputs = vec![record(Topic::Outcomes, "k", "1")];
     // Whoever joins moves the share under a commit that is on its way.
-    let _ = member.commit(&batch.through, outputs).await;
+    drop(member.commit(&batch.through, outputs).await);
     drop(twin);
     holds(member.as_mut()).await;
     let found = all(&*log, &[Topic::Outcomes], 9).await.len();

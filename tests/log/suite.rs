@@ -30,7 +30,10 @@ async fn what_was_appended_is_there_in_order_after_a_restart(#[case] engine: Eng
     }
     drop(log);
     for most in [1, 3, 100] {
-        assert_eq!(all(&*place.attach(), &[Topic::Membership], most).await, sent);
+        assert_eq!(
+            all(&*place.attach(), &[Topic::Membership], most).await,
+            sent
+        );
     }
 }
 
@@ -75,7 +78,10 @@ async fn a_group_goes_on_behind_what_it_committed_and_its_outputs_are_there(
         taken += batch.entries.len();
     }
     let outputs = vec![record(Topic::Outcomes, "k", "done")];
-    member.commit(&batch.through, outputs.clone()).await.unwrap();
+    member
+        .commit(&batch.through, outputs.clone())
+        .await
+        .unwrap();
     next(member.as_mut(), 1).await;
     drop((member, log));
 
@@ -113,7 +119,10 @@ async fn a_second_process_may_not_serve_the_same_folder(#[case] engine: Engine) 
     let place = Place::of(engine);
     let _first = place.serve();
     let second = place.try_serve().err();
-    assert!(matches!(second, Some(LogError::Unavailable(_))), "{second:?}");
+    assert!(
+        matches!(second, Some(LogError::Unavailable(_))),
+        "{second:?}"
+    );
 }
 
 #[rstest]
@@ -125,11 +134,17 @@ async fn a_record_too_large_is_refused_and_the_next_one_taken(#[case] engine: En
     let log = place.serve();
     let large = record(Topic::Impacts, "k", &"x".repeat(5 << 20));
     let refused = log.append(vec![large.clone()]).await;
-    assert!(matches!(refused, Err(LogError::TooLarge { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(LogError::TooLarge { .. })),
+        "{refused:?}"
+    );
     let mut member = log.join("g", &[Topic::Membership]).unwrap();
     holds(member.as_mut()).await;
     let refused = member.commit(&Position::default(), vec![large]).await;
-    assert!(matches!(refused, Err(LogError::TooLarge { .. })), "{refused:?}");
+    assert!(
+        matches!(refused, Err(LogError::TooLarge { .. })),
+        "{refused:?}"
+    );
     let small = vec![record(Topic::Impacts, "k", "small")];
     log.append(small.clone()).await.unwrap();
     assert_eq!(all(&*log, &[Topic::Impacts], 9).await, small);
@@ -159,7 +174,9 @@ async fn a_duty_can_be_done_and_what_it_puts_out_is_there(#[case] engine: Engine
 async fn a_share_says_how_far_the_log_had_come(#[case] engine: Engine) {
     let place = Place::of(engine);
     let log = place.serve();
-    log.append(numbered(Topic::Inventory, "k", 7)).await.unwrap();
+    log.append(numbered(Topic::Inventory, "k", 7))
+        .await
+        .unwrap();
     let mut member = log.join("g", &[Topic::Membership]).unwrap();
     holds(member.as_mut()).await;
     let since = member.share().since;

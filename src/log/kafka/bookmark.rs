@@ -15,7 +15,9 @@ const MOST_BYTES: usize = 4000;
 pub(super) fn write(position: &Position) -> String {
     let mut topics: BTreeMap<Topic, Vec<u64>> = BTreeMap::new();
     for (partition, next) in position.parts() {
-        let Some(topic) = partition.topic else { continue };
+        let Some(topic) = partition.topic else {
+            continue;
+        };
         let offsets = topics.entry(topic).or_default();
         let place = usize::try_from(partition.number).unwrap_or_default();
         if offsets.len() <= place {
@@ -43,8 +45,12 @@ pub(super) fn write(position: &Position) -> String {
 pub(super) fn read(text: &str) -> Position {
     let mut position = Position::default();
     for part in text.split(';') {
-        let Some((topic, offsets)) = part.split_once('=') else { continue };
-        let Ok(topic) = topic.parse::<Topic>() else { continue };
+        let Some((topic, offsets)) = part.split_once('=') else {
+            continue;
+        };
+        let Ok(topic) = topic.parse::<Topic>() else {
+            continue;
+        };
         for (number, offset) in (0_u32..).zip(offsets.split(',')) {
             let partition = Partition {
                 topic: Some(topic),

@@ -1,6 +1,11 @@
 //! Questions about the cluster: which partitions there are, and where they end.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -17,6 +22,9 @@ use crate::{
 
 /// How long one question may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait before a question is asked again.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// A client that only asks.
 pub(super) struct Cluster {
@@ -85,12 +93,26 @@ impl Cluster {
 
     /// Where `partitions` end, records included that are not committed yet.
     pub(super) fn ends(&self, partitions: &[Partition]) -> Result<Position, LogError> {
-        offsets(self.client(), &self.names, partitions, Offset::End)
+        self.ask(partitions, Offset::End)
     }
 
     /// Where `partitions` begin.
     pub(super) fn beginnings(&self, partitions: &[Partition]) -> Result<Position, LogError> {
-        offsets(self.client(), &self.names, partitions, Offset::Beginning)
+        self.ask(partitions, Offset::Beginning)
+    }
+
+    /// Asks again for a while: partitions that change their leader have none for a moment.
+    fn ask(&self, partitions: &[Partition], which: Offset) -> Result<Position, LogError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match offsets(self.client(), &self.names, partitions, which) {
+                Err(error) if error.is_retriable() && Instant::now() < until => {
+                    tracing::debug!(%error, "asking again where partitions end");
+                    thread::sleep(GLANCE);
+                }
+                other => return other,
+            }
+        }
     }
 }
 

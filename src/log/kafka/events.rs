@@ -79,7 +79,10 @@ impl ClientContext for Events {
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
-        let tokens = self.tokens.as_ref().ok_or("no token source is configured")?;
+        let tokens = self
+            .tokens
+            .as_ref()
+            .ok_or("no token source is configured")?;
         tokens.fetch()
     }
 }

@@ -238,7 +238,10 @@ impl Work {
     fn wanted(&self, assigned: &TopicPartitionList) -> Result<TopicPartitionList, LogError> {
         let mut wanted = TopicPartitionList::new();
         for element in assigned.elements() {
-            let partition = self.shared.names.partition(element.topic(), element.partition());
+            let partition = self
+                .shared
+                .names
+                .partition(element.topic(), element.partition());
             if self.turn.is_none() || self.turn == partition {
                 wanted
                     .add_partition_offset(element.topic(), element.partition(), Offset::Invalid)
@@ -256,7 +259,10 @@ impl Work {
         let (mut held, mut committed) = (BTreeMap::new(), Position::default());
         for element in found.elements() {
             element.error().map_err(|error| away(&error))?;
-            let partition = self.shared.names.partition(element.topic(), element.partition());
+            let partition = self
+                .shared
+                .names
+                .partition(element.topic(), element.partition());
             let Some(partition) = partition else { continue };
             if let Offset::Offset(next) = element.offset() {
                 committed.advance(partition, next.unsigned_abs());

@@ -23,7 +23,6 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
-pub use self::{settings::KafkaConfigError, topics::Difference};
 use self::{
     appender::Appender,
     cluster::Cluster,
@@ -33,6 +32,7 @@ use self::{
     settings::Settings,
     topics::Topics,
 };
+pub use self::{settings::KafkaConfigError, topics::Difference};
 use super::{Follower, Health, Log, LogError, Member, Partition, Position, Retention};
 use crate::{
     config::kafka::KafkaConfig,
@@ -190,8 +190,7 @@ fn spread(duty: &str) -> u32 {
 /// The name of the instance whose folder it is, the same after a restart.
 fn instance_of(folder: &Path) -> Result<String, LogError> {
     let file = folder.join("instance");
-    let failed =
-        |error: std::io::Error| LogError::Failed(format!("{}: {error}", file.display()));
+    let failed = |error: std::io::Error| LogError::Failed(format!("{}: {error}", file.display()));
     match fs::read_to_string(&file) {
         Ok(name) if !name.trim().is_empty() => Ok(name.trim().to_owned()),
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(failed(error)),

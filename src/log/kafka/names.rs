@@ -28,7 +28,9 @@ impl Names {
 
     /// The topic and number of a partition as the client wants them.
     pub(super) fn place(&self, partition: Partition) -> (String, i32) {
-        let topic = partition.topic.map_or_else(String::new, |topic| self.topic(topic));
+        let topic = partition
+            .topic
+            .map_or_else(String::new, |topic| self.topic(topic));
         (topic, i32::try_from(partition.number).unwrap_or(i32::MAX))
     }
 

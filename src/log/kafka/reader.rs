@@ -293,10 +293,16 @@ impl Session {
     /// How far the client has come, records included that say nothing to us (the ends of
     /// transactions, what was aborted).
     fn client_position(&self, work: &Work) -> Result<Position, Fault> {
-        let found = self.client.position().map_err(|error| Fault::Client(away(&error)))?;
+        let found = self
+            .client
+            .position()
+            .map_err(|error| Fault::Client(away(&error)))?;
         let mut position = BTreeMap::new();
         for element in found.elements() {
-            let partition = work.shared.names.partition(element.topic(), element.partition());
+            let partition = work
+                .shared
+                .names
+                .partition(element.topic(), element.partition());
             if let (Some(partition), Offset::Offset(next)) = (partition, element.offset()) {
                 position.insert(partition, next.unsigned_abs());
             }
@@ -306,20 +312,31 @@ impl Session {
 
     fn is_time_to_look(&self) -> bool {
         self.heard_at.elapsed() >= SILENCE
-            && self.looked_at.is_none_or(|at| at.elapsed() >= LOOK_EVERY || at < self.heard_at)
+            && self
+                .looked_at
+                .is_none_or(|at| at.elapsed() >= LOOK_EVERY || at < self.heard_at)
     }
 
     /// Asks whether the silence is the log's or the client's.
     fn look(&mut self, work: &mut Work) -> Result<(), Fault> {
         self.looked_at = Some(Instant::now());
         if let Scope::Topics(topics) = &work.scope {
-            let now = work.shared.cluster.partitions(topics).map_err(Fault::Client)?;
+            let now = work
+                .shared
+                .cluster
+                .partitions(topics)
+                .map_err(Fault::Client)?;
             if now != self.partitions {
                 tracing::info!(partitions = now.len(), "the log has other partitions now");
                 return Err(Fault::Client(LogError::Moved));
             }
         }
-        let decided = offsets(&self.client, &work.shared.names, &self.partitions, Offset::End);
+        let decided = offsets(
+            &self.client,
+            &work.shared.names,
+            &self.partitions,
+            Offset::End,
+        );
         let decided = decided.map_err(Fault::Client)?;
         let mut position = work.position.clone();
         for (partition, end) in decided.parts() {

@@ -17,22 +17,49 @@ const OURS: [(&str, &str); 22] = [
     ("metadata.broker.list", "it is `log.kafka.brokers`"),
     ("group.id", "every group has its work"),
     ("group.instance.id", "a dead instance's work would wait"),
-    ("group.protocol", "moves of work are followed by the classic one"),
+    (
+        "group.protocol",
+        "moves of work are followed by the classic one",
+    ),
     ("partition.assignment.strategy", "work moves cooperatively"),
     ("session.timeout.ms", "it is `log.kafka.session_timeout`"),
-    ("enable.auto.commit", "offsets are committed with the outputs"),
-    ("enable.auto.offset.store", "offsets are committed with the outputs"),
+    (
+        "enable.auto.commit",
+        "offsets are committed with the outputs",
+    ),
+    (
+        "enable.auto.offset.store",
+        "offsets are committed with the outputs",
+    ),
     ("auto.offset.reset", "a gap in the log must be seen"),
     ("isolation.level", "what was aborted must not be read"),
     ("enable.partition.eof", "ends are told by positions"),
     ("transactional.id", "it fences an instance that came back"),
-    ("transaction.timeout.ms", "it is `log.kafka.transaction_timeout`"),
-    ("enable.idempotence", "without it a retry is a second record"),
+    (
+        "transaction.timeout.ms",
+        "it is `log.kafka.transaction_timeout`",
+    ),
+    (
+        "enable.idempotence",
+        "without it a retry is a second record",
+    ),
     ("acks", "an answer means that the record is durable"),
-    ("request.required.acks", "an answer means that the record is durable"),
-    ("message.timeout.ms", "a record that timed out breaks the sequence"),
-    ("delivery.timeout.ms", "a record that timed out breaks the sequence"),
-    ("partitioner", "other clients find a key by Java's partitioner"),
+    (
+        "request.required.acks",
+        "an answer means that the record is durable",
+    ),
+    (
+        "message.timeout.ms",
+        "a record that timed out breaks the sequence",
+    ),
+    (
+        "delivery.timeout.ms",
+        "a record that timed out breaks the sequence",
+    ),
+    (
+        "partitioner",
+        "other clients find a key by Java's partitioner",
+    ),
     ("message.max.bytes", "it is `log.kafka.max_record`"),
     ("allow.auto.create.topics", "topics need their settings"),
 ];
@@ -123,6 +150,8 @@ impl Settings {
     /// For reading partitions that are named, from offsets that are named.
     pub(super) fn reader(&self) -> ClientConfig {
         self.with(&[
+            // It is never joined; without a name the client gives out no records.
+            ("group.id", "offkey-readers"),
             ("isolation.level", "read_committed"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),

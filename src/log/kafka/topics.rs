@@ -46,7 +46,11 @@ pub struct Difference {
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "topic {}: {}; mend it with: {}", self.topic, self.what, self.mend)
+        write!(
+            f,
+            "topic {}: {}; mend it with: {}",
+            self.topic, self.what, self.mend
+        )
     }
 }
 
@@ -97,7 +101,10 @@ impl Topics<'_> {
     }
 
     fn complain(&self, absent: &[Topic]) -> String {
-        let commands: Vec<String> = absent.iter().map(|topic| self.create_command(*topic)).collect();
+        let commands: Vec<String> = absent
+            .iter()
+            .map(|topic| self.create_command(*topic))
+            .collect();
         format!(
             "topics are absent, and log.kafka.create_topics is false; create them with: {}",
             commands.join(" && ")
@@ -106,10 +113,8 @@ impl Topics<'_> {
 
     /// What a topic has to be created with.
     fn wanted(&self, topic: Topic) -> BTreeMap<&'static str, String> {
-        let mut wanted = BTreeMap::from([(
-            "max.message.bytes",
-            self.settings.max_record.to_string(),
-        )]);
+        let mut wanted =
+            BTreeMap::from([("max.message.bytes", self.settings.max_record.to_string())]);
         if topic.is_compacted() {
             wanted.insert("cleanup.policy", "compact".to_owned());
         } else {
@@ -136,7 +141,9 @@ impl Topics<'_> {
             .collect();
         let new = named.iter().map(|(name, wanted)| {
             let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(replicas));
-            wanted.iter().fold(topic, |topic, (key, value)| topic.set(key, value))
+            wanted
+                .iter()
+                .fold(topic, |topic, (key, value)| topic.set(key, value))
         });
         let new: Vec<_> = new.collect();
         let admin = self.admin()?;
@@ -224,10 +231,15 @@ impl Topics<'_> {
 
     fn create_command(&self, topic: Topic) -> String {
         let settings = self.wanted(topic);
-        let settings = settings.iter().map(|(key, value)| format!(" --config {key}={value}"));
-        let replicas = self.config.replication.map_or_else(String::new, |replicas| {
-            format!(" --replication-factor {replicas}")
-        });
+        let settings = settings
+            .iter()
+            .map(|(key, value)| format!(" --config {key}={value}"));
+        let replicas = self
+            .config
+            .replication
+            .map_or_else(String::new, |replicas| {
+                format!(" --replication-factor {replicas}")
+            });
         format!(
             "kafka-topics.sh --bootstrap-server {} --create --topic {} --partitions {}{replicas}{}",
             self.config.brokers,

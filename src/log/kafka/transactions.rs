@@ -153,7 +153,10 @@ impl Work {
                 ("unknown", Err(away(&error)))
             }
         };
-        let labels = [("group", self.group.clone()), ("outcome", outcome.to_owned())];
+        let labels = [
+            ("group", self.group.clone()),
+            ("outcome", outcome.to_owned()),
+        ];
         metrics::counter!(names::KAFKA_TRANSACTIONS, &labels).increment(1);
         answer
     }
@@ -169,7 +172,11 @@ impl Work {
             .fill(producer, commit)
             .and_then(|offsets| self.add_offsets(producer, &offsets, &commit.proof));
         if let Err(error) = filled {
-            return Err(abort(producer, error, self.shared.config.transaction_timeout));
+            return Err(abort(
+                producer,
+                error,
+                self.shared.config.transaction_timeout,
+            ));
         }
         fail::fail_point!("kafka.before-commit", |_| std::process::abort());
         let committed = producer.commit_transaction(self.shared.config.transaction_timeout);
@@ -178,7 +185,11 @@ impl Work {
             Ok(()) => Ok(began.elapsed()),
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
                 let error = KafkaError::Transaction(error);
-                Err(abort(producer, error, self.shared.config.transaction_timeout))
+                Err(abort(
+                    producer,
+                    error,
+                    self.shared.config.transaction_timeout,
+                ))
             }
             Err(error) => Err(Failure::Unknown(error)),
         }
@@ -233,11 +244,7 @@ impl Work {
         offsets: &TopicPartitionList,
         proof: &ConsumerGroupMetadata,
     ) -> Result<(), KafkaError> {
-        producer.send_offsets_to_transaction(
-            offsets,
-            proof,
-            self.shared.config.transaction_timeout,
-        )
+        producer.send_offsets_to_transaction(offsets, proof, self.shared.config.transaction_timeout)
     }
 }
 

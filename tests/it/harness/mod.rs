@@ -16,8 +16,8 @@ use std::{
 
 use offkey::{
     clock::{Clock as _, SystemClock},
-    domain::{ChangeId, Record, Topic},
     config::{Config, Overrides},
+    domain::{ChangeId, Record, Topic},
     log::Position,
     projection::{self, read::Reader},
     simulator::{Company, Simulator},
