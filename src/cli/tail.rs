@@ -59,7 +59,7 @@ impl Tail {
 
     async fn tail(&self, context: &Context) -> anyhow::Result<End> {
         let log = app::attach_log(&context.config, context.clock.clone())?;
-        let end = log.end()?;
+        let end = log.end()?.within(&[self.topic]);
         let since = match self.from {
             From::Start | From::End => Timestamp::MIN,
             From::At(at) => at,

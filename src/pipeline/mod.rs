@@ -30,6 +30,9 @@ const MOST_CHANGES: usize = 500;
 /// How long to wait after the log refused.
 const REFUSED: Duration = Duration::from_millis(200);
 
+/// How long to wait when the disk is full.
+const NO_ROOM: Duration = Duration::from_secs(1);
+
 /// How often the group hears how far its work has come when there is nothing else to say.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -97,7 +100,7 @@ impl Pipeline {
             work.adopt_share(&mut projection)?;
             // Before everything committed is known, a report would be made of half the history.
             let is_caught_up = projection.position()?.has_reached(&work.share.since);
-            if is_caught_up && !self.settle(&mut projection, &mut work).await? {
+            if is_caught_up && !self.settle(&mut projection, &mut work, &shutdown).await? {
                 // The log refused for now: what waits stays stale, and is tried again.
                 shutdown
                     .run_until_cancelled(tokio::time::sleep(REFUSED))
@@ -110,7 +113,7 @@ impl Pipeline {
                 () = tokio::time::sleep(TELL_EVERY), if work.is_untold() => {}
                 batch = follower.next(MOST_RECORDS) => match batch {
                     Ok(batch) => {
-                        projection.apply(&batch, self.lens())?;
+                        with_room(&shutdown, || projection.apply(&batch, self.lens())).await?;
                         self.progress.send_replace(projection.position()?);
                     }
                     Err(LogError::Replaced(why)) => {
@@ -140,6 +143,7 @@ impl Pipeline {
         &self,
         projection: &mut Projection,
         work: &mut Work,
+        shutdown: &CancellationToken,
     ) -> Result<bool, PipelineError> {
         loop {
             let stale = projection.stale(&work.parts, MOST_CHANGES)?;
@@ -167,7 +171,8 @@ impl Pipeline {
                 return Ok(true);
             }
             let done = stale.iter().map(|stale| (stale.part, stale.change.id));
-            projection.settle(&done.collect::<Vec<_>>(), &outputs, self.lens())?;
+            let done: Vec<_> = done.collect();
+            with_room(shutdown, || projection.settle(&done, &outputs, self.lens())).await?;
             fail::fail_point!("pipeline.after-settle", |_| std::process::abort());
             if is_last {
                 return Ok(true);
@@ -195,6 +200,25 @@ impl Pipeline {
         impacts
             .chain([report.outcome.to_record(key, now)])
             .collect()
+    }
+}
+
+/// Does it again while the disk is full: what was read or committed must not be forgotten.
+async fn with_room(
+    shutdown: &CancellationToken,
+    mut work: impl FnMut() -> Result<(), ProjectionError>,
+) -> Result<(), ProjectionError> {
+    loop {
+        match work() {
+            Err(error) if error.is_out_of_space() => {
+                tracing::error!(%error, "the read model waits for room on the disk");
+                let pause = tokio::time::sleep(NO_ROOM);
+                if shutdown.run_until_cancelled(pause).await.is_none() {
+                    return Err(error);
+                }
+            }
+            done => return done,
+        }
     }
 }
 

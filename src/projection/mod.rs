@@ -59,6 +59,17 @@ pub enum ProjectionError {
     Row(#[from] serde_json::Error),
 }
 
+impl ProjectionError {
+    /// Whether the same call can succeed once there is room on the disk.
+    #[must_use]
+    pub fn is_out_of_space(&self) -> bool {
+        let Self::Sqlite(error) = self else {
+            return false;
+        };
+        error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
+}
+
 /// A change whose report has to be made.
 #[derive(Debug)]
 pub struct Stale {

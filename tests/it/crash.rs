@@ -9,7 +9,7 @@ use std::{
 use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    harness::{Service, Stage, rounds, until},
+    harness::{Service, Stage, is_over_kafka, rounds, until},
     oracle::Oracle,
 };
 
@@ -82,20 +82,21 @@ fn a_service_that_is_killed_again_and_again_keeps_every_promise() {
 #[test]
 #[cfg(feature = "failpoints")]
 fn a_service_that_dies_beside_a_commit_keeps_every_promise() {
-    const POINTS: [&str; 7] = [
-        "pipeline.before-commit",
-        "pipeline.after-commit",
-        "pipeline.after-settle",
-        "log.before-commit",
-        "log.after-commit",
-        "sink.before-commit",
-        "sink.after-commit",
+    let log = if is_over_kafka() { "kafka" } else { "log" };
+    let points = [
+        "pipeline.before-commit".to_owned(),
+        "pipeline.after-commit".to_owned(),
+        "pipeline.after-settle".to_owned(),
+        format!("{log}.before-commit"),
+        format!("{log}.after-commit"),
+        "sink.before-commit".to_owned(),
+        "sink.after-commit".to_owned(),
     ];
     let stage = Stage::set();
     stage.start().kill();
     under_load(&stage, "failpoints", |_, _| {
         for round in 0..rounds(21) {
-            let point = format!("{}=20%return", POINTS[round % POINTS.len()]);
+            let point = format!("{}=20%return", points[round % points.len()]);
             let mut service = Service::spawn(&stage, &[("FAILPOINTS", &point)]);
             assert!(!service.wait().success(), "{point}");
         }

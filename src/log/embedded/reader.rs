@@ -168,7 +168,7 @@ impl Member for EmbeddedMember {
 
     /// There is nobody to share with.
     async fn moved(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn next(&mut self, most: usize) -> Result<Batch, LogError> {

@@ -31,17 +31,6 @@ async fn all(log: &EmbeddedLog, topic: Topic, most: usize) -> Vec<Record> {
     found
 }
 
-/// The writer thread lets go of the folder a moment after the log is dropped.
-fn serve_when_free(folder: &tempfile::TempDir) -> EmbeddedLog {
-    loop {
-        match EmbeddedLog::serve(folder.path(), Arc::new(SystemClock), Retention::default()) {
-            Ok(log) => return log,
-            Err(LogError::Unavailable(_)) => std::thread::yield_now(),
-            Err(error) => panic!("{error}"),
-        }
-    }
-}
-
 #[tokio::test]
 async fn a_damaged_row_is_refused_and_never_skipped() {
     let folder = tempfile::tempdir().unwrap();

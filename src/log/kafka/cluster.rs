@@ -12,6 +12,7 @@ use rdkafka::{
     config::FromClientConfigAndContext as _,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
+    metadata::MetadataTopic,
 };
 
 use super::{events::Events, names::Names, settings::Settings};
@@ -76,7 +77,7 @@ impl Cluster {
             .fetch_metadata(Some(&name), PATIENCE)
             .map_err(|error| away(&error))?;
         let found = metadata.topics().first();
-        let fault = found.and_then(|found| found.error());
+        let fault = found.and_then(MetadataTopic::error);
         match (found, fault) {
             (Some(found), None) if !found.partitions().is_empty() => {
                 Ok(u32::try_from(found.partitions().len()).unwrap_or(u32::MAX))

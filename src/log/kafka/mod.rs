@@ -74,9 +74,9 @@ impl KafkaLog {
         retention: Retention,
     ) -> Result<Self, LogError> {
         let lock = super::lock_folder(folder)?;
-        let log = Self::open(config, instance_of(folder)?, retention, Some(lock))?;
-        log.topics().prepare()?;
-        Ok(log)
+        let shared = Shared::connect(config, instance_of(folder)?)?;
+        shared.topics(&retention).prepare()?;
+        Self::open(shared, retention, Some(lock))
     }
 
     /// Opens the log beside the instances that serve it.
@@ -84,29 +84,20 @@ impl KafkaLog {
     /// # Errors
     /// [`LogError::Unavailable`] when no broker answers.
     pub fn attach(config: &KafkaConfig, retention: Retention) -> Result<Self, LogError> {
-        Self::open(config, Uuid::new_v4().to_string(), retention, None)
+        let shared = Shared::connect(config, Uuid::new_v4().to_string())?;
+        Self::open(shared, retention, None)
     }
 
     fn open(
-        config: &KafkaConfig,
-        instance: String,
+        shared: Arc<Shared>,
         retention: Retention,
         lock: Option<fs::File>,
     ) -> Result<Self, LogError> {
-        let settings =
-            Settings::new(config).map_err(|error| LogError::Configured(error.to_string()))?;
-        let names = Names::new(&config.prefix);
-        let cluster = Cluster::new(&settings, names.clone())?;
-        let identity = format!("kafka:{}:{}", cluster.id()?, config.prefix);
-        let appender = Appender::start(&settings, names.clone(), cluster.clone())?;
+        let identity = format!("kafka:{}:{}", shared.cluster.id()?, shared.config.prefix);
+        let (names, cluster) = (shared.names.clone(), shared.cluster.clone());
+        let appender = Appender::start(&shared.settings, names, cluster)?;
         Ok(Self {
-            shared: Arc::new(Shared {
-                config: config.clone(),
-                settings,
-                names,
-                cluster,
-                instance,
-            }),
+            shared,
             appender,
             retention,
             identity,
@@ -114,22 +105,38 @@ impl KafkaLog {
         })
     }
 
-    fn topics(&self) -> Topics<'_> {
-        Topics {
-            settings: &self.shared.settings,
-            config: &self.shared.config,
-            names: &self.shared.names,
-            cluster: &self.shared.cluster,
-            retention: &self.retention,
-        }
-    }
-
     /// What of the topics' settings is not as it has to be.
     ///
     /// # Errors
     /// [`LogError`] when the cluster does not tell.
     pub fn differences(&self) -> Result<Vec<Difference>, LogError> {
-        self.topics().differences()
+        self.shared.topics(&self.retention).differences()
+    }
+}
+
+impl Shared {
+    fn connect(config: &KafkaConfig, instance: String) -> Result<Arc<Self>, LogError> {
+        let settings =
+            Settings::new(config).map_err(|error| LogError::Configured(error.to_string()))?;
+        let names = Names::new(&config.prefix);
+        let cluster = Cluster::new(&settings, names.clone())?;
+        Ok(Arc::new(Self {
+            config: config.clone(),
+            settings,
+            names,
+            cluster,
+            instance,
+        }))
+    }
+
+    fn topics<'a>(&'a self, retention: &'a Retention) -> Topics<'a> {
+        Topics {
+            settings: &self.settings,
+            config: &self.config,
+            names: &self.names,
+            cluster: &self.cluster,
+            retention,
+        }
     }
 }
 

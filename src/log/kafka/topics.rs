@@ -10,6 +10,7 @@ use rdkafka::{
     admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication},
     config::FromClientConfigAndContext as _,
     error::RDKafkaErrorCode,
+    metadata::MetadataTopic,
 };
 
 use super::{
@@ -93,7 +94,7 @@ impl Topics<'_> {
         let metadata = rdkafka::consumer::Consumer::client(metadata)
             .fetch_metadata(None, PATIENCE)
             .map_err(|error| away(&error))?;
-        let known: Vec<&str> = metadata.topics().iter().map(|topic| topic.name()).collect();
+        let known: Vec<&str> = metadata.topics().iter().map(MetadataTopic::name).collect();
         Ok(Topic::ALL
             .into_iter()
             .filter(|topic| !known.contains(&self.names.topic(*topic).as_str()))

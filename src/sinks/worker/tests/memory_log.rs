@@ -131,7 +131,7 @@ impl Member for MemoryMember {
     }
 
     async fn moved(&mut self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn next(&mut self, most: usize) -> Result<Batch, LogError> {
