@@ -19,7 +19,10 @@ run: ## build, then see the main job happen with an invented company
 build: ## the release binary
 	$(CARGO) build --release $(LOCKED)
 
-test: ## every test
+setup: ## what the tests need beside the toolchain
+	@scripts/setup
+
+test: setup ## every test
 	@test -d "$(OFFKEY_SHARED)" || echo "!!! $(OFFKEY_SHARED) is absent: tests over published samples are skipped" >&2
 	$(CARGO) test $(LOCKED) --all-features --no-fail-fast
 
@@ -39,7 +42,7 @@ deny: ## licences, bans and sources of dependencies; advisories where their data
 verify: ## let other people's software check ours
 	scripts/verify
 
-faults: ## the long fault tests
+faults: setup ## the long fault tests
 	scripts/faults
 
 bench: ## measure; writes target/bench.json
@@ -50,4 +53,4 @@ ci: lint doc test verify deny ## what CI runs
 clean: ## delete what was built
 	$(CARGO) clean
 
-.PHONY: help run build test fmt lint doc deny verify faults bench ci clean
+.PHONY: help run build setup test fmt lint doc deny verify faults bench ci clean
