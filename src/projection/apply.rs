@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{
     Lens, ProjectionError,
     people::{account, person_of_change},
+    touch::{touch_project, touch_taken_over},
 };
 use crate::domain::{
     Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
@@ -123,6 +124,7 @@ fn change(
         record.key,
         text(record),
     ])?;
+    touch_taken_over(db, &change, &person)?;
     touched.insert(person);
     Ok(())
 }
@@ -237,16 +239,6 @@ fn member(
         .and_then(|last| last.last_seen.or(last.valid_from));
     let since = since.map_or(i64::MIN, jiff::Timestamp::as_microsecond);
     touch_project(db, &member.provider, &member.project, since)
-}
-
-fn touch_project(db: &Transaction<'_>, provider: &str, project: &str, since: i64) -> Done {
-    db.prepare_cached(
-        "INSERT OR IGNORE INTO stale
-         SELECT DISTINCT changes.id FROM impacts JOIN changes ON changes.id = impacts.change
-         WHERE impacts.provider = ?1 AND impacts.project = ?2 AND changes.effective_at >= ?3",
-    )?
-    .execute(params![provider, project, since])?;
-    Ok(())
 }
 
 fn outcome(db: &Transaction<'_>, record: &Record) -> Done {

@@ -6,6 +6,7 @@ mod apply;
 mod history;
 mod people;
 pub mod read;
+mod touch;
 
 use std::{
     fs,
