@@ -28,9 +28,11 @@ test: setup ## every test
 
 fmt: ## format the code
 	$(CARGO) fmt
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## formatting and lints; warnings are errors
 	$(CARGO) fmt --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(LOCKED) --all-targets --all-features -- -D warnings
 
 doc: ## the documentation, without warnings

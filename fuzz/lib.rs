@@ -93,7 +93,10 @@ pub fn with_request<T>(bytes: &[u8], ask: impl FnOnce(&Request<'_>) -> T) -> T {
 pub fn check(source: &dyn Source, request: &Request<'_>) {
     let reading = source.read(request);
     let again = source.read(request);
-    assert_eq!(reading.changes, again.changes, "read twice, read differently");
+    assert_eq!(
+        reading.changes, again.changes,
+        "read twice, read differently"
+    );
     assert_eq!(reading.unusable, again.unusable);
     if reading.unreadable.is_some() {
         assert!(reading.changes.is_empty() && reading.lookups.is_empty());

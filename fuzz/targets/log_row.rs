@@ -10,9 +10,18 @@ use offkey::{
 fuzz_target!(|bytes: &[u8]| {
     for record in read_row(bytes).unwrap_or_default() {
         let _event = record.to_cloudevent();
-        let _ = record.read::<MembershipChange>().map(|change| change.to_record(record.heard_at()));
-        let _ = record.read::<Impact>().map(|impact| impact.to_record("k", record.heard_at()));
-        let _ = record.read::<Outcome>().map(|outcome| outcome.to_record("k", record.heard_at()));
-        let _ = (record.read::<Key>().is_ok(), record.read::<Member>().is_ok());
+        let _ = record
+            .read::<MembershipChange>()
+            .map(|change| change.to_record(record.heard_at()));
+        let _ = record
+            .read::<Impact>()
+            .map(|impact| impact.to_record("k", record.heard_at()));
+        let _ = record
+            .read::<Outcome>()
+            .map(|outcome| outcome.to_record("k", record.heard_at()));
+        let _ = (
+            record.read::<Key>().is_ok(),
+            record.read::<Member>().is_ok(),
+        );
     }
 });

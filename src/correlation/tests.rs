@@ -162,12 +162,12 @@ fn without_automatic_propagation_the_key_lives_until_the_member_is_removed_and_d
 }
 
 /// The address of whoever takes the key over when Lee's changes are these; a removal of Kim at noon.
-fn successor_beside(lee: Vec<MembershipChange>, others: Vec<Member>) -> Result<String, String> {
+fn successor_beside(lee: &[MembershipChange], others: Vec<Member>) -> Result<String, String> {
     let removed = change(ChangeKind::Removed, "idp", "2026-03-01T12:00:00Z");
     let mut history = history(vec![key("k1", "prod", 5)]);
     history.members.extend(others);
     let account = ("dg".to_owned(), "lee".to_owned());
-    history.departures.insert(account, Departure::among(&lee));
+    history.departures.insert(account, Departure::among(lee));
     let report = report(&removed, &history, Propagation::Manual {});
     match report.impacts[0].successor.clone() {
         Successor::Found(contact) => Ok(contact.email.to_string()),
@@ -195,7 +195,7 @@ fn nobody_who_is_leaving_as_well_takes_a_key_over() {
         ),
     ] {
         assert_eq!(
-            &successor_beside(changes.clone(), Vec::new()),
+            &successor_beside(&changes, Vec::new()),
             expected,
             "{changes:?}"
         );
@@ -204,13 +204,13 @@ fn nobody_who_is_leaving_as_well_takes_a_key_over() {
         effective_at: at("2026-06-01T00:00:00Z"),
         ..lee(LeaveScheduled, noon)
     };
-    assert_eq!(successor_beside(vec![announced], Vec::new()), goes);
+    assert_eq!(successor_beside(&[announced], Vec::new()), goes);
     let elsewhere = MembershipChange {
         scope: "project:dg/p2".parse().unwrap(),
         ..lee(Removed, noon)
     };
-    assert_eq!(successor_beside(vec![elsewhere], Vec::new()), stays);
-    let next = successor_beside(vec![lee(Removed, noon)], vec![member("mo", "owner")]);
+    assert_eq!(successor_beside(&[elsewhere], Vec::new()), stays);
+    let next = successor_beside(&[lee(Removed, noon)], vec![member("mo", "owner")]);
     assert_eq!(next, Ok("mo@example.com".to_owned()));
 }
 

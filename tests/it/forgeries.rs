@@ -103,7 +103,7 @@ fn forged_by_hand() -> Vec<Vec<u8>> {
     let raw = BASE64_STANDARD.decode(encoded).unwrap();
     let mut signatures = flips(&right);
     // Padding can be left out; anything else not.
-    signatures.extend((0..right.len() - 1).map(|end| right[..end].to_owned()));
+    signatures.extend((0..right.len() - 1).map(|end| right.split_at(end).0.to_owned()));
     let wrong = format!("v1,{}", BASE64_STANDARD.encode([7; 32]));
     signatures.extend([
         String::new(),
@@ -145,7 +145,7 @@ fn forged_in_hexadecimal(other: &[u8]) -> Vec<Vec<u8>> {
     let mac = |algorithm| hex::encode(hmac(algorithm, SECRET.as_bytes(), &[body]));
     let right = mac(Algorithm::HmacSha256);
     let mut signatures = flips(&format!("sha256={right}"));
-    signatures.extend((0..right.len()).map(|end| format!("sha256={}", &right[..end])));
+    signatures.extend((0..right.len()).map(|end| format!("sha256={}", right.split_at(end).0)));
     signatures.extend([
         right.clone(),
         format!("sha256={}", right.to_ascii_uppercase()),
@@ -154,7 +154,7 @@ fn forged_in_hexadecimal(other: &[u8]) -> Vec<Vec<u8>> {
         format!("sha256={}", hex::encode(other)),
         format!("sha512={}", mac(Algorithm::HmacSha512)),
         format!("sha256={}", mac(Algorithm::HmacSha512)),
-        format!("sha1={}", &right[..40]),
+        format!("sha1={}", right.split_at(40).0),
     ]);
     let of_header = |one: &String| to_generic("x-signature", one, body);
     let mut all: Vec<_> = signatures.iter().map(of_header).collect();

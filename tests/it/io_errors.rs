@@ -135,8 +135,10 @@ fn play(stage: &Stage, oracle: &Oracle, fault: Fault, nth: usize, count: &Atomic
                     assert!(!is_late, "{fault:?} {nth}: accepted after a refusal");
                     recovered.fetch_or(was_refused, Ordering::Relaxed);
                 }
-                Some(503) => refused.store(true, Ordering::SeqCst),
-                Some(other) => panic!("{fault:?} {nth}: answered {other}"),
+                Some(other) => {
+                    assert_eq!(other, 503, "{fault:?} {nth}");
+                    refused.store(true, Ordering::SeqCst);
+                }
                 None => thread::sleep(GLANCE / 10),
             }
         }

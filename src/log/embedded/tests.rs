@@ -283,7 +283,7 @@ fn places(length: usize) -> std::collections::BTreeSet<usize> {
     let last = length.saturating_sub(15 * FRAME)..length;
     let is_at_an_edge = |at: &usize| {
         let within = at.saturating_sub(32) % FRAME;
-        within < 32 || within > FRAME - 8
+        !(32..=FRAME - 8).contains(&within)
     };
     let dense = last.filter(|at| stride() == 1 || is_at_an_edge(at));
     dense.chain((0..length).step_by(stride())).collect()
