@@ -24,15 +24,20 @@ kafka: ## start a real Apache Kafka to try Offkey on, until Ctrl-C
 build: ## the release binary
 	$(CARGO) build --release $(LOCKED)
 
-test: ## every test; brings Kafka, and Java for it, where they are missing
+setup: ## what the tests need beside the toolchain
+	@scripts/setup
+
+test: setup ## every test; brings Kafka, and Java for it, where they are missing
 	@test -d "$(OFFKEY_SHARED)" || echo "!!! $(OFFKEY_SHARED) is absent: tests over published samples are skipped" >&2
 	scripts/test
 
 fmt: ## format the code
 	$(CARGO) fmt
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 
 lint: ## formatting and lints; warnings are errors
 	$(CARGO) fmt --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy $(LOCKED) --all-targets --features failpoints -- -D warnings
 
 doc: ## the documentation, without warnings
@@ -44,7 +49,7 @@ deny: ## licences, bans and sources of dependencies; advisories where their data
 verify: ## let other people's software check ours
 	scripts/verify
 
-faults: ## the long fault tests
+faults: setup ## the long fault tests
 	scripts/faults
 
 bench: ## measure; writes target/bench.json
@@ -55,4 +60,4 @@ ci: lint doc test verify deny ## what CI runs
 clean: ## delete what was built
 	$(CARGO) clean
 
-.PHONY: help run kafka build test fmt lint doc deny verify faults bench ci clean
+.PHONY: help run kafka build setup test fmt lint doc deny verify faults bench ci clean

@@ -7,9 +7,11 @@ use std::sync::{
 
 use jiff::Timestamp;
 
+use crate::domain::whole_microseconds;
+
 /// Tells the time.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// The time now, in whole microseconds.
     fn now(&self) -> Timestamp;
 }
 
@@ -23,7 +25,7 @@ impl Clock for SystemClock {
         reason = "this is the one place that asks the machine"
     )]
     fn now(&self) -> Timestamp {
-        Timestamp::now()
+        whole_microseconds(Timestamp::now())
     }
 }
 

@@ -199,9 +199,23 @@ impl Config {
         let environment = Env::prefixed("OFFKEY_")
             .filter(|name| name.as_str().contains("__"))
             .split("__");
+        Self::read(
+            &figment
+                .merge(environment)
+                .merge(Serialized::defaults(flags)),
+        )
+    }
+
+    /// Reads the text of a configuration file, and nothing else.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str) -> Result<Self, ConfigError> {
+        Self::read(&Figment::new().merge(Toml::string(text)))
+    }
+
+    fn read(figment: &Figment) -> Result<Self, ConfigError> {
         let mut config: Self = figment
-            .merge(environment)
-            .merge(Serialized::defaults(flags))
             .extract()
             .map_err(|error| ConfigError::Unusable(Box::new(error)))?;
         config.check()?;

@@ -66,6 +66,9 @@ pub struct WebhookConfig {
     /// The most attempts at once. Default: 8.
     #[serde(default = "default_concurrency")]
     pub concurrency: NonZeroUsize,
+    /// How often a parked sink tries whether it was mended. Default: 5 min.
+    #[serde(default = "default_probe_every", with = "humantime_serde")]
+    pub probe_every: Duration,
 }
 
 /// A file.
@@ -82,6 +85,9 @@ pub struct FileConfig {
     /// How many old files are kept beside it, as `path.1` and so on. Default: 5.
     #[serde(default = "default_keep")]
     pub keep: NonZeroUsize,
+    /// How often a parked sink tries whether it was mended. Default: 5 min.
+    #[serde(default = "default_probe_every", with = "humantime_serde")]
+    pub probe_every: Duration,
 }
 
 fn default_timeout() -> Duration {
@@ -98,6 +104,10 @@ fn default_window() -> NonZeroUsize {
 
 fn default_concurrency() -> NonZeroUsize {
     const { NonZeroUsize::new(8).unwrap() }
+}
+
+fn default_probe_every() -> Duration {
+    Duration::from_mins(5)
 }
 
 fn default_rotate_at() -> ByteSize {
@@ -135,16 +145,19 @@ mod tests {
         assert_eq!(webhook.window.get(), 64);
         assert_eq!(webhook.concurrency.get(), 8);
         assert!(webhook.allow_networks.is_empty());
+        assert_eq!(webhook.probe_every, Duration::from_mins(5));
     }
 
     #[test]
     fn a_file_has_sizes_as_text() {
-        let text = "kind = 'file'\nname = 'archive'\npath = '/a/b'\nrotate_at = '2MiB'\n";
+        let text = "kind = 'file'\nname = 'archive'\npath = '/a/b'\nrotate_at = '2MiB'\n\
+                    probe_every = '10s'\n";
         let SinkConfig::File(file) = toml::from_str(text).unwrap() else {
             panic!("a file");
         };
         assert_eq!(file.rotate_at, ByteSize::mib(2));
         assert_eq!(file.keep.get(), 5);
+        assert_eq!(file.probe_every, Duration::from_secs(10));
     }
 
     #[rstest]

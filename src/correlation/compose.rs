@@ -42,7 +42,7 @@ pub(super) fn compose(
             .saturating_add(manual)
             .unwrap_or(Timestamp::MAX),
     };
-    let status = match undone_by(history, change) {
+    let status = match undone_by(&history.changes, change) {
         Some(_) if judgement.propagation != (Propagation::Direct {}) => Status::Superseded,
         Some(_) | None => Status::Open,
     };
@@ -53,6 +53,10 @@ pub(super) fn compose(
         report_digest: String::new(),
         status,
         change: change.change,
+        source: change.source.clone(),
+        event_id: change.event_id.clone(),
+        scope: change.scope.clone(),
+        change_effective_at: change.effective_at,
         person: person.clone(),
         key: affected,
         fate: judgement.fate,
@@ -209,7 +213,7 @@ fn evidence(
         ),
         at: Some(change.effective_at),
     });
-    if let Some(later) = undone_by(history, change) {
+    if let Some(later) = undone_by(&history.changes, change) {
         all.push(Evidence {
             fact: format!("{} reported {} later", later.source, later.change),
             at: Some(later.effective_at),

@@ -1,8 +1,12 @@
 //! Ownership is history: what was whose as of a change.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 
-use crate::domain::{Key, KeyInterval, Member, MemberInterval, MembershipChange, Project};
+use crate::domain::{
+    ChangeKind, Key, KeyInterval, Member, MemberInterval, MembershipChange, Project, Scope,
+};
 
 /// Everything known that touches one person, in no particular order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -14,14 +18,19 @@ pub struct PersonHistory {
     /// Every known change of the person.
     pub changes: Vec<MembershipChange>,
     /// The person's accounts at providers, as `(provider, account id)`.
-    pub accounts: Vec<(String, String)>,
+    pub accounts: Vec<AccountName>,
     /// Every key that one of these accounts ever had.
     pub keys: Vec<Key>,
     /// The projects these keys are in.
     pub projects: Vec<Project>,
     /// All members of these projects, the person included.
     pub members: Vec<Member>,
+    /// Where the people behind the other members' accounts left, for each account that has any.
+    pub departures: BTreeMap<AccountName, Vec<Departure>>,
 }
+
+/// A provider's name and the id of an account there.
+pub type AccountName = (String, String);
 
 impl PersonHistory {
     /// Whether the account is the person's.
@@ -92,21 +101,20 @@ pub fn membership(member: &Member, moment: Moment) -> Option<&MemberInterval> {
         .find(|interval| moment.touches(interval.valid_from, interval.valid_to))
 }
 
-/// The change that, strictly later, undid `change`: the earliest such one.
+/// The one of a person's `changes` that, strictly later, undid `change`: the earliest such one.
 #[must_use]
 pub fn undone_by<'a>(
-    history: &'a PersonHistory,
+    changes: &'a [MembershipChange],
     change: &MembershipChange,
 ) -> Option<&'a MembershipChange> {
     let order = |change: &MembershipChange| (change.effective_at, change.published_at);
     // A cancellation speaks before the leave takes effect, so its own order is its publication.
     let comes_later = |other: &MembershipChange| {
         order(other) > order(change)
-            || (other.change == crate::domain::ChangeKind::LeaveCancelled
+            || (other.change == ChangeKind::LeaveCancelled
                 && other.published_at > change.published_at)
     };
-    history
-        .changes
+    changes
         .iter()
         .filter(|other| {
             other.change.undoes(change.change)
@@ -114,4 +122,50 @@ pub fn undone_by<'a>(
                 && comes_later(other)
         })
         .min_by_key(|other| (order(other), other.id))
+}
+
+/// Somebody left, or said that they will, and nothing undid it since.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departure {
+    /// From where.
+    pub scope: Scope,
+    /// Since when that is so.
+    pub since: Timestamp,
+}
+
+impl Departure {
+    /// The departures among one person's `changes`: of each scope the earliest.
+    #[must_use]
+    pub fn among(changes: &[MembershipChange]) -> Vec<Self> {
+        let mut earliest: BTreeMap<&Scope, Timestamp> = BTreeMap::new();
+        for change in changes {
+            let since = match change.change {
+                ChangeKind::Removed | ChangeKind::Suspended => change.effective_at,
+                ChangeKind::LeaveScheduled => change.published_at.min(change.effective_at),
+                ChangeKind::Joined
+                | ChangeKind::Reinstated
+                | ChangeKind::RoleChanged
+                | ChangeKind::Renamed
+                | ChangeKind::LeaveCancelled => continue,
+            };
+            let is_news = earliest
+                .get(&change.scope)
+                .is_none_or(|known| since < *known);
+            if is_news && undone_by(changes, change).is_none() {
+                earliest.insert(&change.scope, since);
+            }
+        }
+        let all = earliest.into_iter();
+        all.map(|(scope, since)| Self {
+            scope: scope.clone(),
+            since,
+        })
+        .collect()
+    }
+
+    /// Whether whoever departs had left the project of `key` at `moment`.
+    #[must_use]
+    pub fn is_from(&self, key: &Key, moment: Moment) -> bool {
+        self.since <= moment.to && self.scope.covers(&key.provider, &key.project)
+    }
 }

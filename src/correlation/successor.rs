@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// The colleague with the highest role in the key's project who can be reached.
+/// The colleague with the highest role in the key's project who can be reached and stays.
 pub(super) fn successor(
     history: &PersonHistory,
     key: &Key,
@@ -25,10 +25,17 @@ pub(super) fn successor(
             && member.project == key.project
             && !history.has_account(&member.provider, &member.account.id)
     });
+    let mut leaving = 0_usize;
     let best = colleagues
         .filter_map(|member| {
             let interval = membership(member, moment)?;
             let email = member.account.email.clone()?;
+            let account = (member.provider.clone(), member.account.id.clone());
+            let mut departures = history.departures.get(&account).into_iter().flatten();
+            if departures.any(|departure| departure.is_from(key, moment)) {
+                leaving += 1;
+                return None;
+            }
             let (rank, role) = interval
                 .roles
                 .iter()
@@ -46,6 +53,9 @@ pub(super) fn successor(
         Some(_) => Successor::None {
             none_because: "the others in the project are members without keys:write for all"
                 .to_owned(),
+        },
+        None if leaving > 0 => Successor::None {
+            none_because: "everybody else who could is leaving as well".to_owned(),
         },
         None => Successor::None {
             none_because: "nobody else is known in the project".to_owned(),

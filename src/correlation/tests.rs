@@ -1,9 +1,12 @@
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
-use super::{Inputs, PersonHistory, Policy, Published, correlate, policy::ProviderFacts, revise};
+use super::{
+    Inputs, PersonHistory, Policy, Published, correlate, ownership::Departure,
+    policy::ProviderFacts, revise,
+};
 use crate::{
     catalogue::Catalogue,
     domain::{
@@ -105,6 +108,7 @@ fn history(keys: Vec<Key>) -> PersonHistory {
             gone_at: None,
         }],
         members: vec![member("kim", "member"), member("lee", "owner")],
+        departures: BTreeMap::new(),
     }
 }
 
@@ -155,6 +159,59 @@ fn without_automatic_propagation_the_key_lives_until_the_member_is_removed_and_d
     assert!(
         matches!(&impact.successor, Successor::Found(lee) if lee.email == email("lee@example.com"))
     );
+}
+
+/// The address of whoever takes the key over when Lee's changes are these; a removal of Kim at noon.
+fn successor_beside(lee: &[MembershipChange], others: Vec<Member>) -> Result<String, String> {
+    let removed = change(ChangeKind::Removed, "idp", "2026-03-01T12:00:00Z");
+    let mut history = history(vec![key("k1", "prod", 5)]);
+    history.members.extend(others);
+    let account = ("dg".to_owned(), "lee".to_owned());
+    history.departures.insert(account, Departure::among(lee));
+    let report = report(&removed, &history, Propagation::Manual {});
+    match report.impacts[0].successor.clone() {
+        Successor::Found(contact) => Ok(contact.email.to_string()),
+        Successor::None { none_because } => Err(none_because),
+    }
+}
+
+#[test]
+fn nobody_who_is_leaving_as_well_takes_a_key_over() {
+    use ChangeKind::{LeaveScheduled, Reinstated, Removed, RoleChanged, Suspended};
+    let lee = |kind, when| change(kind, "idp", when);
+    let (noon, later) = ("2026-03-01T12:00:00Z", "2026-03-01T12:00:01Z");
+    let stays = Ok("lee@example.com".to_owned());
+    let goes = Err("everybody else who could is leaving as well".to_owned());
+    for (changes, expected) in [
+        (vec![], &stays),
+        (vec![lee(RoleChanged, noon)], &stays),
+        (vec![lee(Removed, noon)], &goes),
+        (vec![lee(Suspended, "2026-01-01T00:00:00Z")], &goes),
+        (vec![lee(Removed, later)], &stays),
+        (vec![lee(Removed, noon), lee(Reinstated, later)], &stays),
+        (
+            vec![lee(Reinstated, "2026-01-01T00:00:00Z"), lee(Removed, noon)],
+            &goes,
+        ),
+    ] {
+        assert_eq!(
+            &successor_beside(&changes, Vec::new()),
+            expected,
+            "{changes:?}"
+        );
+    }
+    let announced = MembershipChange {
+        effective_at: at("2026-06-01T00:00:00Z"),
+        ..lee(LeaveScheduled, noon)
+    };
+    assert_eq!(successor_beside(&[announced], Vec::new()), goes);
+    let elsewhere = MembershipChange {
+        scope: "project:dg/p2".parse().unwrap(),
+        ..lee(Removed, noon)
+    };
+    assert_eq!(successor_beside(&[elsewhere], Vec::new()), stays);
+    let next = successor_beside(&[lee(Removed, noon)], vec![member("mo", "owner")]);
+    assert_eq!(next, Ok("mo@example.com".to_owned()));
 }
 
 #[test]

@@ -129,12 +129,16 @@ pub struct AffectedKey {
     /// Where it is used.
     pub environment: Environment,
     /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<Timestamp>,
     /// When it stops by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Timestamp>,
     /// The newest request known; absent: none known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_used_at: Option<Timestamp>,
     /// Requests in the 7 days before we looked; absent: use is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_7d: Option<u64>,
 }
 
@@ -209,6 +213,14 @@ pub struct Impact {
     pub status: Status,
     /// What happened.
     pub change: ChangeKind,
+    /// The configured name of the source that reported it.
+    pub source: String,
+    /// The source's own id of the event.
+    pub event_id: String,
+    /// How far the change reaches.
+    pub scope: Scope,
+    /// When the change takes effect where it happened.
+    pub change_effective_at: Timestamp,
     /// Whose change it was.
     pub person: Person,
     /// Which key.
@@ -220,7 +232,8 @@ pub struct Impact {
     pub lost_scopes: Vec<String>,
     /// How the change reaches the provider.
     pub propagation: Propagation,
-    /// Until when the key certainly works; absent with a `manual` propagation: until somebody acts.
+    /// Until when the key certainly works; absent: until somebody acts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effective_at: Option<Timestamp>,
     /// What the reader must know about the time before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -230,8 +243,10 @@ pub struct Impact {
     /// When it must be dealt with.
     pub act_by: Timestamp,
     /// Who must act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub responsible: Option<Contact>,
     /// What callers will see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub symptom: Option<Symptom>,
     /// Who takes the key over.
     pub successor: Successor,

@@ -18,5 +18,5 @@ pub use impact::{Impact, Outcome, OutcomeResult, Report, Severity, Status};
 pub use inventory::{Account, Key, KeyInterval, KeyUse, Member, MemberInterval, Project};
 pub use person::{Email, PersonRef};
 pub use quarantine::{Quarantined, Refused};
-pub use record::{Record, Topic};
+pub use record::{Record, Topic, whole_microseconds};
 pub use scope::Scope;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::ChangeId;
+use super::{ChangeId, id::content_id};
 
 /// The durable topics everything flows through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -240,7 +240,19 @@ impl Record {
         ];
         all.extend(self.subject.clone().map(|subject| ("subject", subject)));
         all.extend(self.correlation.map(|id| ("correlationid", id.to_string())));
+        all.extend(self.traceparent().map(|trace| ("traceparent", trace)));
         all
+    }
+
+    /// CloudEvents `traceparent` (its distributed tracing extension; W3C Trace Context, section
+    /// 3.2): one trace a change, whose id is the change's, and one span a record.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<String> {
+        let trace = self.correlation?.0.simple();
+        let parts: [&[u8]; 3] = [b"span", self.source.as_bytes(), self.id.as_bytes()];
+        let (span, _) = content_id(&parts).as_u64_pair();
+        // The first half of an id holds its version, so the span is never zero.
+        Some(format!("00-{trace}-{span:016x}-01"))
     }
 
     /// The whole event in structured mode (CloudEvents JSON format 1.0, section 3).
@@ -254,5 +266,48 @@ impl Record {
         let data = serde_json::from_slice(&self.data).unwrap_or(serde_json::Value::Null);
         event.insert("data".to_owned(), data);
         event.into()
+    }
+}
+
+/// `time` in whole microseconds: so exactly do records tell it, in their data as in their
+/// attributes.
+#[must_use]
+pub fn whole_microseconds(time: Timestamp) -> Timestamp {
+    Timestamp::from_microsecond(time.as_microsecond()).unwrap_or(time)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Record, Topic, whole_microseconds};
+    use crate::domain::ChangeId;
+
+    #[test]
+    fn the_records_of_one_change_are_spans_of_one_trace() {
+        let change = ChangeId::derive("hr", "msg_1");
+        let record = |id: &str| Record::json(Topic::Impacts, "k".to_owned(), &()).id(id.to_owned());
+        let trace = |id| record(id).correlation(change).traceparent().unwrap();
+        let (first, second) = (trace("a"), trace("b"));
+        let parts: Vec<_> = first.split('-').collect();
+        assert_eq!(
+            parts.iter().map(|part| part.len()).collect::<Vec<_>>(),
+            [2, 32, 16, 2]
+        );
+        assert_eq!(parts[1], change.0.simple().to_string());
+        assert_eq!(parts[1], second.split('-').nth(1).unwrap());
+        assert_ne!(first, second);
+        assert_eq!(first, trace("a"));
+        assert_eq!(record("a").traceparent(), None);
+    }
+
+    #[test]
+    fn a_time_is_the_same_in_the_data_and_in_the_attributes() {
+        let time = whole_microseconds("2026-03-01T12:00:00.123456789Z".parse().unwrap());
+        let record = Record::json(Topic::Impacts, "k".to_owned(), &time).time(time);
+        assert_eq!(record.happened_at(), time);
+        assert_eq!(
+            record.to_cloudevent()["time"],
+            record.to_cloudevent()["data"]
+        );
+        assert_eq!(time.to_string(), "2026-03-01T12:00:00.123456Z");
     }
 }

@@ -105,6 +105,8 @@ fn prove<'a>(inlet: Option<&'a Inlet>, request: &Request<'_>) -> Result<&'a Inle
 }
 
 async fn append(state: &IngressState, records: Vec<crate::domain::Record>) -> Result<(), Problem> {
+    // A broken promise, for the test that shows that somebody would notice.
+    fail::fail_point!("ingress.promise-without-append", |_| Ok(()));
     let started = std::time::Instant::now();
     let appended = state.log.append(records).await;
     histogram!(INGRESS_APPEND_SECONDS).record(started.elapsed().as_secs_f64());

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalogue::Catalogue,
     clock::Clock,
-    correlation::{Inputs, Policy, correlate, revise},
+    correlation::{Inputs, Policy, Published, correlate, revise},
     domain::{Record, Report, Topic, quarantine::Quarantined},
     log::{Log, LogError, Member, Position, Share},
     projection::{Lens, Projection, ProjectionError, Stale},
@@ -188,10 +188,10 @@ impl Pipeline {
             catalogue: &self.catalogue,
             policy: &self.policy,
         };
-        let Some(report) = revise(correlate(&inputs), &stale.published) else {
+        let Some(report) = revise(correlate(&inputs), said_before(stale)) else {
             return Vec::new();
         };
-        note(&report);
+        tracing::info_span!("correlate", change.id = %stale.change.id).in_scope(|| note(&report));
         let key = &stale.partition_key;
         let impacts = report
             .impacts
@@ -276,6 +276,16 @@ impl Work {
         self.told = (self.settled.clone(), Instant::now());
         Ok(())
     }
+}
+
+fn said_before(stale: &Stale) -> &Published {
+    // Forgetting it says everything twice, for the test that shows that somebody would notice.
+    fail::fail_point!("pipeline.forget-what-was-said", |_| {
+        static NOTHING: std::sync::LazyLock<Published> =
+            std::sync::LazyLock::new(Published::default);
+        &NOTHING
+    });
+    &stale.published
 }
 
 fn note(report: &Report) {

@@ -9,8 +9,9 @@ use crate::{
     clock::SystemClock,
     correlation::{Policy, policy::ProviderFacts},
     domain::{
-        Account, ChangeId, ChangeKind, Email, Fate, Impact, Key, KeyInterval, MembershipChange,
-        Outcome, OutcomeResult, PersonRef, Propagation, Record, Scope, Topic,
+        Account, ChangeId, ChangeKind, Email, Fate, Impact, Key, KeyInterval, Member,
+        MemberInterval, MembershipChange, Outcome, OutcomeResult, PersonRef, Propagation, Record,
+        Scope, Topic, impact::Successor,
     },
     log::{Log, LogError, Position, Retention, embedded::EmbeddedLog},
     projection::{self, Projection, read::Reader},
@@ -197,6 +198,64 @@ async fn ownership_that_is_learnt_late_makes_the_report_again_with_only_the_news
         .map(|impact| (impact.key.id, impact.revision))
         .collect();
     assert_eq!(sent, [("k1".to_owned(), 1), ("k2".to_owned(), 1)]);
+}
+
+fn owner(id: &str) -> Member {
+    Member {
+        provider: "dg".to_owned(),
+        project: "p1".to_owned(),
+        account: Account {
+            id: id.to_owned(),
+            email: Some(Email::parse(&format!("{id}@example.com")).unwrap()),
+            name: None,
+        },
+        history: vec![MemberInterval {
+            valid_from: None,
+            valid_to: None,
+            last_seen: None,
+            observed_at: "2026-02-01T00:00:00Z".parse().unwrap(),
+            roles: vec!["owner".to_owned()],
+        }],
+    }
+}
+
+#[tokio::test]
+async fn a_successor_who_turns_out_to_be_leaving_is_exchanged_and_taken_back_on_return() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(folder.path());
+    let of_lee = |event: &str, kind, at: &str| {
+        let mut change = removal(event);
+        change.change = kind;
+        change.person.email = Some(Email::parse("lee@example.com").unwrap());
+        change.effective_at = at.parse().unwrap();
+        change.published_at = change.effective_at;
+        change.to_record(now())
+    };
+    let said = async || {
+        let newest = impacts(&log).await.pop().unwrap();
+        let successor = match newest.successor {
+            Successor::Found(contact) => contact.email.to_string(),
+            Successor::None { none_because } => none_because,
+        };
+        (newest.revision, successor)
+    };
+    let first = [key("k1").to_record(now()), owner("lee").to_record(now())];
+    log.append([&first[..], &[removal("e1").to_record(now())]].concat())
+        .await
+        .unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+    assert_eq!(said().await, (1, "lee@example.com".to_owned()));
+
+    let leaves = of_lee("e2", ChangeKind::Removed, "2026-02-28T00:00:00Z");
+    log.append(vec![leaves]).await.unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+    let nobody = "everybody else who could is leaving as well".to_owned();
+    assert_eq!(said().await, (2, nobody));
+
+    let returns = of_lee("e3", ChangeKind::Reinstated, "2026-03-05T00:00:00Z");
+    log.append(vec![returns]).await.unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+    assert_eq!(said().await, (3, "lee@example.com".to_owned()));
 }
 
 #[tokio::test]

@@ -1,45 +1,20 @@
 //! Takes records in: each topic into its tables, in any order of topics.
 
-use std::collections::BTreeMap;
-
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     Lens, ProjectionError,
     people::{account, person_of_change},
+    touch::{OUR_OUTPUT, Place, Touched, touch_change, touch_project, touch_taken_over},
 };
-use crate::{
-    domain::{
-        Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
-        delivery::{DeadLetter, DeliveryRecord},
-        inventory::SnapshotSummary,
-        quarantine::{Quarantined, Refused},
-    },
-    log::Partition,
+use crate::domain::{
+    Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
+    delivery::{DeadLetter, DeliveryRecord},
+    inventory::SnapshotSummary,
+    quarantine::{Quarantined, Refused},
 };
 
 type Done = Result<(), ProjectionError>;
-
-/// Where a record lies: its partition and the offset behind it.
-pub(super) type Place = (Partition, u64);
-
-/// Whose reports have to be made, and because of which record.
-struct Touched {
-    people: BTreeMap<(String, Partition), u64>,
-    /// Where the record lies that is being taken in.
-    cause: Place,
-}
-
-impl Touched {
-    fn insert(&mut self, person: String) {
-        let (partition, next) = self.cause;
-        let latest = self.people.entry((person, partition)).or_default();
-        *latest = (*latest).max(next);
-    }
-}
-
-/// The place of what this process has just put out: it makes no report stale.
-pub(super) const OUR_OUTPUT: Place = (Partition::WHOLE, 0);
 
 /// Applies `records` in their order.
 pub(super) fn apply<'a>(
@@ -47,10 +22,7 @@ pub(super) fn apply<'a>(
     records: impl Iterator<Item = (&'a Record, Place)>,
     lens: Lens<'_>,
 ) -> Done {
-    let mut touched = Touched {
-        people: BTreeMap::new(),
-        cause: OUR_OUTPUT,
-    };
+    let mut touched = Touched::default();
     for (record, place) in records {
         touched.cause = place;
         match apply_one(db, record, lens, &mut touched) {
@@ -59,14 +31,7 @@ pub(super) fn apply<'a>(
             other => other?,
         }
     }
-    for ((person, partition), next) in touched.people {
-        db.prepare_cached(
-            "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE person = ?1
-             ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
-        )?
-        .execute(params![person, partition.to_string(), next.cast_signed()])?;
-    }
-    Ok(())
+    touched.mark(db)
 }
 
 fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
@@ -147,6 +112,7 @@ fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
         record.key,
         text(record),
     ])?;
+    touch_taken_over(db, touched.cause, &change, &person)?;
     touched.insert(person);
     Ok(())
 }
@@ -258,29 +224,6 @@ fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
     )
 }
 
-fn touch_project(
-    db: &Transaction<'_>,
-    (partition, next): Place,
-    (provider, project): (&str, &str),
-    since: i64,
-) -> Done {
-    db.prepare_cached(
-        "INSERT INTO stale
-         SELECT DISTINCT changes.part, changes.id, ?4, ?5
-         FROM impacts JOIN changes ON changes.id = impacts.change
-         WHERE impacts.provider = ?1 AND impacts.project = ?2 AND changes.effective_at >= ?3
-         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
-    )?
-    .execute(params![
-        provider,
-        project,
-        since,
-        partition.to_string(),
-        next.cast_signed()
-    ])?;
-    Ok(())
-}
-
 fn outcome(db: &Transaction<'_>, record: &Record) -> Done {
     let outcome: Outcome = record.read()?;
     db.prepare_cached(
@@ -313,20 +256,10 @@ fn impact(db: &Transaction<'_>, record: &Record, cause: Place) -> Done {
             impact.key.project,
             text(record)
         ])?;
-    if news == 0 || cause == OUR_OUTPUT {
-        return Ok(());
+    if news > 0 && cause != OUR_OUTPUT {
+        // Another process made it, and we may know more than that one did.
+        touch_change(db, cause, &impact.change_id.to_string())?;
     }
-    // Another process made it, and we may know more than that one did.
-    let (partition, next) = cause;
-    db.prepare_cached(
-        "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE id = ?1
-         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
-    )?
-    .execute(params![
-        impact.change_id.to_string(),
-        partition.to_string(),
-        next.cast_signed()
-    ])?;
     Ok(())
 }
 

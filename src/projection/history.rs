@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::{ProjectionError, Stale};
 use crate::{
-    correlation::{PersonHistory, Published},
+    correlation::{PersonHistory, Published, ownership::Departure},
     domain::{Member, MembershipChange},
 };
 
@@ -107,8 +107,39 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
              ORDER BY account",
             place,
         )?);
+        departures(db, (&provider, &project), &mut history)?;
     }
     Ok(history)
+}
+
+/// Adds where those who lead a project left: whoever leaves as well takes nothing over.
+fn departures(
+    db: &Connection,
+    (provider, project): (&str, &str),
+    history: &mut PersonHistory,
+) -> Result<(), ProjectionError> {
+    let mut leading = db.prepare_cached(
+        "SELECT members.account, changes.body FROM members
+         JOIN accounts ON accounts.system = members.provider AND accounts.account = members.account
+         JOIN changes ON changes.person = accounts.person
+         WHERE members.provider = ?1 AND members.project = ?2 AND members.leads
+         AND accounts.person <> ?3 ORDER BY members.account, changes.id",
+    )?;
+    let mut rows = leading.query([provider, project, &history.person])?;
+    let mut found: BTreeMap<String, Vec<MembershipChange>> = BTreeMap::new();
+    while let Some(row) = rows.next()? {
+        let change =
+            serde_json::from_str(row.get_ref(1)?.as_str().map_err(rusqlite::Error::from)?)?;
+        found.entry(row.get(0)?).or_default().push(change);
+    }
+    for (account, changes) in found {
+        let departures = Departure::among(&changes);
+        if !departures.is_empty() {
+            let account = (provider.to_owned(), account);
+            history.departures.insert(account, departures);
+        }
+    }
+    Ok(())
 }
 
 fn published(db: &Connection, change: &str) -> Result<Published, ProjectionError> {

@@ -6,6 +6,7 @@ mod apply;
 mod history;
 mod people;
 pub mod read;
+mod touch;
 
 use std::{
     fs,
@@ -228,7 +229,7 @@ impl Projection {
         lens: Lens<'_>,
     ) -> Result<(), ProjectionError> {
         let transaction = self.db.transaction()?;
-        let outputs = outputs.iter().map(|record| (record, apply::OUR_OUTPUT));
+        let outputs = outputs.iter().map(|record| (record, touch::OUR_OUTPUT));
         apply::apply(&transaction, outputs, lens)?;
         for (part, change) in done {
             transaction

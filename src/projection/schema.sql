@@ -24,6 +24,7 @@ CREATE TABLE members (
     body TEXT NOT NULL,
     PRIMARY KEY (provider, project, account)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX members_who_lead ON members (provider, account) WHERE leads;
 
 CREATE TABLE keys (
     id INTEGER PRIMARY KEY,

@@ -155,7 +155,7 @@ fn open_repaired(path: &Path) -> io::Result<(File, u64)> {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, num::NonZeroUsize, path::Path};
+    use std::{fs, num::NonZeroUsize, path::Path, time::Duration};
 
     use bytesize::ByteSize;
     use serde_json::{Value, json};
@@ -173,6 +173,7 @@ mod tests {
             path: path.to_owned(),
             rotate_at: ByteSize::b(rotate_at),
             keep: NonZeroUsize::new(keep).unwrap(),
+            probe_every: Duration::from_mins(5),
         })
     }
 

@@ -86,6 +86,9 @@ pub fn build(
     })
 }
 
+/// A parked sink is not tried more often, whatever is configured.
+const MOST_OFTEN: Duration = Duration::from_secs(1);
+
 /// How the worker of the sink that `config` describes works.
 #[must_use]
 pub fn worker_options(config: &SinkConfig) -> WorkerOptions {
@@ -98,11 +101,12 @@ pub fn worker_options(config: &SinkConfig) -> WorkerOptions {
                 retry_for: webhook.retry_for,
                 ..options.schedule
             },
-            ..options
+            probe_every: webhook.probe_every.max(MOST_OFTEN),
         },
         // One after the other, so that the lines keep the order of the log.
-        SinkConfig::File(_) => WorkerOptions {
+        SinkConfig::File(file) => WorkerOptions {
             concurrency: 1,
+            probe_every: file.probe_every.max(MOST_OFTEN),
             ..options
         },
     }

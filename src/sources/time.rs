@@ -3,6 +3,8 @@
 use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use serde::Deserialize;
 
+use crate::domain::whole_microseconds;
+
 /// How a time is written. It is configured and never guessed: vendors mix seconds and milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -25,7 +27,7 @@ const MOST_SKEW: SignedDuration = SignedDuration::from_hours(24);
 const FURTHEST_PLAN: SignedDuration = SignedDuration::from_hours(24 * 3653);
 
 impl TimeFormat {
-    /// Reads `text`.
+    /// Reads `text`, to the microsecond.
     ///
     /// # Errors
     /// What would be right, when the text is not written so.
@@ -47,7 +49,8 @@ impl TimeFormat {
                 (time, "whole milliseconds since 1970")
             }
         };
-        time.ok_or_else(|| format!("is not {wanted}"))
+        time.map(whole_microseconds)
+            .ok_or_else(|| format!("is not {wanted}"))
     }
 }
 
@@ -96,6 +99,14 @@ mod tests {
     fn each_format_reads_its_own(#[case] format: TimeFormat, #[case] text: &str) {
         let expected: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
         assert_eq!(format.parse(text), Ok(expected));
+    }
+
+    #[test]
+    fn what_is_finer_than_a_microsecond_is_left_out() {
+        let read = TimeFormat::Rfc3339
+            .parse("2026-03-01T12:00:00.123456789Z")
+            .unwrap();
+        assert_eq!(read.to_string(), "2026-03-01T12:00:00.123456Z");
     }
 
     #[rstest]

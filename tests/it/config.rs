@@ -2,7 +2,9 @@
 
 use std::{fs, net::TcpListener};
 
-use crate::harness::Stage;
+use offkey::domain::OutcomeResult;
+
+use crate::harness::{API_KEY, Service, Stage, until};
 
 fn refusal(stage: &Stage) -> (Option<i32>, String) {
     let output = stage.offkey(&["serve"]);
@@ -26,6 +28,66 @@ fn a_missing_secret_is_named() {
     let (code, text) = refusal(&stage);
     assert!(matches!(code, Some(1 | 2)), "{code:?} {text}");
     assert!(text.contains("secret"), "{text}");
+}
+
+#[test]
+fn a_secret_that_can_check_nothing_is_named_without_being_shown() {
+    let stage = Stage::set_with("1h", |stage| {
+        let file = stage.path("bad");
+        fs::write(&file, "whsec_hunter2!").unwrap();
+        format!(
+            "[[source]]\nname = \"other\"\nkind = \"standard-webhooks\"\n\
+             secrets = [{{ file = {file:?} }}]\n"
+        )
+    });
+    let (code, text) = refusal(&stage);
+    assert!(matches!(code, Some(1 | 2)), "{code:?} {text}");
+    assert!(text.contains("other") && text.contains("secret"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_one_is_named() {
+    let stage = Stage::set();
+    fs::write(stage.data(), "a file").unwrap();
+    let (code, text) = refusal(&stage);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("data"), "{text}");
+}
+
+#[test]
+fn a_log_that_is_none_is_refused_and_left_as_it_is() {
+    let stage = Stage::set();
+    stage.start().kill();
+    let garbage = vec![b'x'; 8192];
+    for name in ["log.db-wal", "log.db-shm"] {
+        drop(fs::remove_file(stage.data().join(name)));
+    }
+    fs::write(stage.data().join("log.db"), &garbage).unwrap();
+    let (code, text) = refusal(&stage);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("damaged"), "{text}");
+    assert_eq!(fs::read(stage.data().join("log.db")).unwrap(), garbage);
+}
+
+#[test]
+fn a_key_that_the_provider_refuses_is_tried_until_it_is_mended() {
+    let stage = Stage::set_with("100ms", |stage| {
+        fs::write(stage.path("deepgram.key"), "wrong").unwrap();
+        String::new()
+    });
+    let _service = Service::spawn(&stage, &[]);
+    until("the service to be ready", || stage.is_ready().then_some(()));
+    let change = stage.leave("early", "ada@example.com");
+    assert_eq!(
+        stage.report(change).outcome.result,
+        OutcomeResult::UnknownPerson
+    );
+    fs::write(stage.path("deepgram.key"), API_KEY).unwrap();
+    stage.wait_until_ready();
+    until("the report to be made again", || {
+        (stage.report(change).impacts.len() == 3).then_some(())
+    });
 }
 
 #[test]

@@ -6,10 +6,10 @@ use std::{
     time::Duration,
 };
 
-use rand::{Rng as _, RngExt as _, SeedableRng as _, rngs::StdRng};
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    harness::{Service, Stage, is_over_kafka, rounds, until},
+    harness::{Service, Stage, is_over_kafka, one_of_the_crowd, rounds, seed, until},
     oracle::Oracle,
 };
 
@@ -21,13 +21,20 @@ fn load(stage: &Stage, oracle: &Oracle, (count, stop): (&AtomicUsize, &AtomicBoo
     let mut random = StdRng::seed_from_u64(seed);
     while !stop.load(Ordering::Relaxed) {
         let number = count.fetch_add(1, Ordering::Relaxed);
-        let (email, change) = match random.random_range(0..10) {
-            0 => (PEOPLE[number % PEOPLE.len()].to_owned(), "removed"),
-            1 => (PEOPLE[number % PEOPLE.len()].to_owned(), "joined"),
-            _ => (format!("stranger-{number}"), "removed"),
+        let (email, change) = match random.random_range(0..1000) {
+            0 => (
+                format!("{}@example.com", PEOPLE[number % PEOPLE.len()]),
+                "removed",
+            ),
+            1 => (
+                format!("{}@example.com", PEOPLE[number % PEOPLE.len()]),
+                "joined",
+            ),
+            2..100 => (one_of_the_crowd(number), "removed"),
+            100..200 => (one_of_the_crowd(number), "joined"),
+            _ => (format!("stranger-{number}@example.com"), "removed"),
         };
         let id = format!("msg_{number}");
-        let email = format!("{email}@example.com");
         if !oracle.send(stage, &id, &email, change) {
             // Nobody listens: do not burn the processor that starts the service.
             thread::sleep(Duration::from_millis(2));
@@ -37,11 +44,7 @@ fn load(stage: &Stage, oracle: &Oracle, (count, stop): (&AtomicUsize, &AtomicBoo
 
 /// Runs `play` while eight senders send, then checks every promise.
 fn under_load(stage: &Stage, story: &str, play: impl FnOnce(&mut StdRng, &Oracle)) {
-    let seed: u64 = std::env::var("OFFKEY_FAULT_SEED")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or_else(|| rand::rng().next_u64());
-    eprintln!("{story}: OFFKEY_FAULT_SEED={seed}");
+    let seed = seed(story);
     let oracle = Oracle::default();
     let (count, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
     thread::scope(|scope| {
@@ -64,7 +67,7 @@ fn under_load(stage: &Stage, story: &str, play: impl FnOnce(&mut StdRng, &Oracle
 
 #[test]
 fn a_service_that_is_killed_again_and_again_keeps_every_promise() {
-    let stage = Stage::set();
+    let stage = Stage::set_with_crowd();
     stage.start().kill();
     under_load(&stage, "kill -9", |random, oracle| {
         for _ in 0..rounds(20) {
@@ -92,7 +95,7 @@ fn a_service_that_dies_beside_a_commit_keeps_every_promise() {
         "sink.before-commit".to_owned(),
         "sink.after-commit".to_owned(),
     ];
-    let stage = Stage::set();
+    let stage = Stage::set_with_crowd();
     stage.start().kill();
     under_load(&stage, "failpoints", |_, _| {
         for round in 0..rounds(21) {
@@ -103,9 +106,69 @@ fn a_service_that_dies_beside_a_commit_keeps_every_promise() {
     });
 }
 
+/// Waits until the change that was sent last is reported.
+#[cfg(feature = "failpoints")]
+fn send_and_wait(stage: &Stage, oracle: &Oracle, id: &str) {
+    assert!(oracle.send(stage, id, "ada@example.com", "removed"));
+    stage.report(offkey::domain::ChangeId::derive("hr", id));
+}
+
+#[test]
+#[cfg(feature = "failpoints")]
+fn the_oracle_sees_a_promise_that_was_not_kept() {
+    let stage = Stage::set();
+    stage.start().kill();
+    let oracle = Oracle::default();
+    let broken = [(
+        "FAILPOINTS",
+        "ingress.promise-without-append=1*off->1*return->off",
+    )];
+    let _service = Service::spawn(&stage, &broken);
+    stage.wait_until_ready();
+    send_and_wait(&stage, &oracle, "kept");
+    assert!(oracle.send(&stage, "broken", "bo@example.com", "removed"));
+    send_and_wait(&stage, &oracle, "kept as well");
+    let faults = oracle.faults(&stage, "a broken promise");
+    let lost = offkey::domain::ChangeId::derive("hr", "broken").to_string();
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(
+        faults[0].starts_with(&format!("lost: {lost}")),
+        "{faults:?}"
+    );
+    assert!(
+        faults[1].starts_with(&format!("without an outcome: {lost}")),
+        "{faults:?}"
+    );
+}
+
+#[test]
+#[cfg(feature = "failpoints")]
+fn the_oracle_sees_what_is_said_twice() {
+    let stage = Stage::set();
+    stage.start().kill();
+    let oracle = Oracle::default();
+    let forgetful = [("FAILPOINTS", "pipeline.forget-what-was-said=return")];
+    let _service = Service::spawn(&stage, &forgetful);
+    stage.wait_until_ready();
+    send_and_wait(&stage, &oracle, "first");
+    assert!(oracle.faults(&stage, "said once").is_empty());
+    // A person's next change has the one before judged again; nothing of it is news.
+    send_and_wait(&stage, &oracle, "second");
+    let faults = until("the first to be said again", || {
+        let faults = oracle.faults(&stage, "said twice");
+        (!faults.is_empty()).then_some(faults)
+    });
+    assert!(
+        faults
+            .iter()
+            .all(|fault| fault.ends_with("has the revisions [1, 1]")),
+        "{faults:?}"
+    );
+}
+
 #[test]
 fn a_service_that_is_asked_to_stop_answers_what_is_under_way_and_loses_nothing() {
-    let stage = Stage::set();
+    let stage = Stage::set_with_crowd();
     stage.start().kill();
     under_load(&stage, "SIGTERM", |random, oracle| {
         for _ in 0..rounds(5) {

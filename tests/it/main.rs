@@ -1,5 +1,6 @@
 //! The whole program from outside: a real process, a simulated provider, real receivers.
 #![expect(
+    clippy::disallowed_methods,
     clippy::unwrap_used,
     clippy::print_stderr,
     reason = "a failed step should stop the test, and a test says what it did"
@@ -11,11 +12,17 @@ mod cli;
 mod config;
 mod crash;
 mod disk;
+mod forgeries;
 mod harness;
 mod inventory;
+mod io_errors;
 mod main_job;
+mod malformed;
 mod oracle;
 mod poison;
 mod repeats;
+mod rotation;
 mod sinks;
+mod time;
+mod trace;
 mod web;

@@ -1,8 +1,71 @@
 //! What nobody can use is put aside with its bytes, and everything else flows.
 
-use offkey::domain::{Topic, quarantine::Quarantined};
+use std::sync::Arc;
+
+use offkey::{
+    clock::SystemClock,
+    domain::{MembershipChange, Outcome, Record, Topic, quarantine::Quarantined},
+    log::{Log as _, embedded::EmbeddedLog},
+};
 
 use crate::harness::{Stage, until};
+
+/// Records in the log that this version cannot read, as a newer one may write them.
+fn unreadable() -> Vec<Record> {
+    let bodies = [
+        serde_json::json!({"from": "a newer version"}),
+        serde_json::json!([1, 2, 3]),
+        serde_json::Value::Null,
+    ];
+    let topics = [
+        (Topic::Membership, MembershipChange::TYPE),
+        (Topic::Outcomes, Outcome::TYPE),
+    ];
+    let mut all = Vec::new();
+    for (topic, kind) in topics {
+        for (n, body) in bodies.iter().enumerate() {
+            let record = Record::json(topic, "anything".to_owned(), body)
+                .id(format!("poison-{topic}-{n}"))
+                .kind(kind)
+                .source("/sources/hr".to_owned());
+            all.push(record);
+        }
+    }
+    all
+}
+
+#[test]
+fn records_that_nobody_can_read_stop_nothing_behind_them_and_are_put_aside() {
+    let stage = Stage::set();
+    let service = stage.start();
+    let poison = unreadable();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for record in &poison {
+        let beside = EmbeddedLog::attach(&stage.data(), Arc::new(SystemClock)).unwrap();
+        runtime
+            .block_on(beside.append(vec![record.clone()]))
+            .unwrap();
+        let change = stage.leave(&record.id, "bo@example.com");
+        assert!(!stage.report(change).impacts.is_empty());
+    }
+    let put_aside = || {
+        let records = stage.records(&[Topic::Quarantine]);
+        let aside: Vec<Quarantined> = records.iter().map(|it| it.read().unwrap()).collect();
+        let count = poison.iter().filter(|record| {
+            aside
+                .iter()
+                .any(|one| one.payload().as_deref() == Some(&record.data[..]))
+        });
+        (count.count() == poison.len()).then_some(aside.len())
+    };
+    let count = until("the quarantine", put_aside);
+    // It is read again by a read model that is built anew, and put aside once all the same.
+    service.kill();
+    std::fs::remove_file(stage.data().join("projection.db")).unwrap();
+    let _service = stage.start();
+    stage.report(stage.leave("after", "bo@example.com"));
+    assert_eq!(put_aside(), Some(count));
+}
 
 #[test]
 fn poison_is_put_aside_with_its_bytes_and_can_be_tried_again() {

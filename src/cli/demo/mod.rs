@@ -223,12 +223,15 @@ impl Stage {
 
     fn explain(&self, output: Output) -> anyhow::Result<()> {
         let file = self.file.display();
+        // It need not be on the PATH, and what is printed is to be copied as it is.
+        let offkey = std::env::current_exe()?;
+        let offkey = offkey.display();
         let lines = [
             String::new(),
             "Your turn, in another terminal:".to_owned(),
-            format!("  offkey --config {file} preview --person ada@example.com"),
-            format!("  offkey --config {file} send --person ada@example.com --change reinstated"),
-            format!("  offkey --config {file} tail impacts --follow"),
+            format!("  {offkey} --config {file} preview --person ada@example.com"),
+            format!("  {offkey} --config {file} send --person ada@example.com --change reinstated"),
+            format!("  {offkey} --config {file} tail impacts --follow"),
             format!(
                 "Serving on http://{}, Ctrl-C ends it.",
                 self.config.http.listen

@@ -76,11 +76,7 @@ impl StoredBatch {
         if self.checksum() != self.crc {
             return Err(damaged("its checksum is wrong"));
         }
-        let Some((&LAYOUT, bytes)) = self.body.split_first() else {
-            return Err(damaged("it was written by a newer version"));
-        };
-        let records: Vec<(u32, Record)> =
-            postcard::from_bytes(bytes).map_err(|error| damaged(&error.to_string()))?;
+        let records = read_body(&self.body).map_err(|why| damaged(&why))?;
         Ok(records
             .into_iter()
             .map(|(distance, record)| Entry {
@@ -103,6 +99,14 @@ impl StoredBatch {
         }
         i64::from(crc32c::crc32c_append(crc, &self.body))
     }
+}
+
+/// The records in a body, each with its distance from the batch's base.
+pub(super) fn read_body(body: &[u8]) -> Result<Vec<(u32, Record)>, String> {
+    let Some((&LAYOUT, bytes)) = body.split_first() else {
+        return Err("it was written by a newer version".to_owned());
+    };
+    postcard::from_bytes(bytes).map_err(|error| error.to_string())
 }
 
 /// Where a batch lies.

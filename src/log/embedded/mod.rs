@@ -163,6 +163,16 @@ impl Log for EmbeddedLog {
     }
 }
 
+/// The records in the body of one row of `batches`, whatever its checksum says: to see what a
+/// damaged file still holds.
+///
+/// # Errors
+/// Why the bytes are no such body.
+pub fn read_row(body: &[u8]) -> Result<Vec<Record>, String> {
+    let records = batch::read_body(body)?;
+    Ok(records.into_iter().map(|(_, record)| record).collect())
+}
+
 async fn submit(
     jobs: &mpsc::Sender<Job>,
     records: Vec<Record>,

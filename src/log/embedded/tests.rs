@@ -151,12 +151,27 @@ fn stride() -> usize {
     }
 }
 
+/// A frame of the write-ahead log: a head and a page.
+const FRAME: usize = 24 + 4096;
+
+/// Where a write-ahead log of `length` bytes is cut off or changed: everywhere in its last commits
+/// when the long fault tests run, else around the edges of their frames; now and then before.
+fn places(length: usize) -> std::collections::BTreeSet<usize> {
+    let last = length.saturating_sub(15 * FRAME)..length;
+    let is_at_an_edge = |at: &usize| {
+        let within = at.saturating_sub(32) % FRAME;
+        !(32..=FRAME - 8).contains(&within)
+    };
+    let dense = last.filter(|at| stride() == 1 || is_at_an_edge(at));
+    dense.chain((0..length).step_by(stride())).collect()
+}
+
 #[tokio::test]
 async fn a_log_cut_off_at_any_byte_holds_a_beginning_of_what_was_written() {
     let folder = tempfile::tempdir().unwrap();
     let (sent, db, wal) = unchecked(&folder).await;
     let mut lengths = std::collections::BTreeSet::new();
-    for cut in (0..wal.len()).step_by(stride()) {
+    for cut in places(wal.len()) {
         let copy = tempfile::tempdir().unwrap();
         std::fs::write(copy.path().join("log.db"), &db).unwrap();
         std::fs::write(copy.path().join("log.db-wal"), &wal[..cut]).unwrap();
@@ -166,6 +181,22 @@ async fn a_log_cut_off_at_any_byte_holds_a_beginning_of_what_was_written() {
         }
     }
     assert!(lengths.len() > 3, "{lengths:?}");
+}
+
+#[tokio::test]
+async fn a_write_ahead_log_with_a_flipped_byte_holds_a_beginning_of_what_was_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let (sent, db, wal) = unchecked(&folder).await;
+    for at in places(wal.len()) {
+        let copy = tempfile::tempdir().unwrap();
+        let mut flipped = wal.clone();
+        flipped[at] ^= 0x55;
+        std::fs::write(copy.path().join("log.db"), &db).unwrap();
+        std::fs::write(copy.path().join("log.db-wal"), &flipped).unwrap();
+        if let Ok(found) = contents(copy.path()).await {
+            assert_eq!(found, sent[..found.len()], "flipped at {at}");
+        }
+    }
 }
 
 #[tokio::test]

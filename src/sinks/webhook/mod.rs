@@ -135,16 +135,19 @@ impl WebhookSink {
         })
     }
 
-    async fn post(&self, id: &str, signature: (i64, String), body: Vec<u8>) -> Delivery {
+    async fn post(&self, impact: &Record, signature: (i64, String), body: Vec<u8>) -> Delivery {
         let (seconds, signature) = signature;
-        let request = self
+        let mut request = self
             .client
             .post(self.url.clone())
             .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", id)
+            .header("webhook-id", &impact.id)
             .header("webhook-timestamp", seconds)
             .header("webhook-signature", signature)
             .body(body);
+        if let Some(trace) = impact.traceparent() {
+            request = request.header("traceparent", trace);
+        }
         match request.send().await {
             Ok(response) => self.read(response).await,
             Err(error) => read_failure(&error.without_url()),
@@ -193,7 +196,7 @@ impl Sink for WebhookSink {
         };
         let seconds = self.clock.now().as_second();
         let signature = sign_all(&keys, &impact.id, seconds, &body);
-        self.post(&impact.id, (seconds, signature), body).await
+        self.post(impact, (seconds, signature), body).await
     }
 }
 

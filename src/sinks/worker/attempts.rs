@@ -72,12 +72,11 @@ impl SinkWorker {
         };
         job.start(self.clock.now(), now);
         let (sink, record) = (Arc::clone(&self.sink), job.record.clone());
-        let change = record.correlation.map(tracing::field::display);
         let span = info_span!(
             "deliver",
             sink.name = self.name,
             event.id = record.id,
-            change.id = change
+            change.id = job.change()
         );
         let attempt = async move {
             let delivery = sink.deliver(&record).await;
@@ -117,6 +116,13 @@ impl SinkWorker {
         }
         match delivery {
             Delivery::Done => {
+                tracing::info!(
+                    sink.name = self.name,
+                    event.id = job.record.id,
+                    change.id = job.change(),
+                    attempts = job.attempts,
+                    "delivered"
+                );
                 let at = self.clock.now();
                 let output = job.status(&self.name, DeliveryStatus::Delivered, at, None);
                 self.window.finish(ticket, vec![output]);
@@ -141,6 +147,7 @@ impl SinkWorker {
                 tracing::info!(
                     sink.name = self.name,
                     event.id = id,
+                    change.id = job.change(),
                     attempts,
                     why,
                     "tried again later"
@@ -157,6 +164,7 @@ impl SinkWorker {
         tracing::error!(
             sink.name = self.name,
             event.id = id,
+            change.id = job.change(),
             why,
             "became a dead letter"
         );

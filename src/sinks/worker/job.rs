@@ -5,9 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 use tokio::time::Instant;
+use tracing::field::{DisplayValue, display};
 
 use crate::domain::{
-    Impact, Record, Topic,
+    ChangeId, Impact, Record, Topic,
     delivery::{
         DeadLetter, DeadLetterCause, DeliveryRecord, DeliveryStatus, Original, Redrive,
         bounded_reason,
@@ -66,6 +67,11 @@ impl Job {
         self.is_running = true;
     }
 
+    /// The change it is all about, for messages.
+    pub(super) fn change(&self) -> Option<DisplayValue<ChangeId>> {
+        self.record.correlation.map(display)
+    }
+
     pub(super) fn elapsed(&self, now: Instant) -> Duration {
         self.trying_since
             .map_or(Duration::ZERO, |since| now.duration_since(since))
@@ -88,7 +94,7 @@ impl Job {
         why: Option<&str>,
     ) -> Record {
         let revision = self.record.read::<Revision>().ok();
-        DeliveryRecord {
+        let mut record = DeliveryRecord {
             sink: sink.to_owned(),
             impact_id: self.record.subject.clone(),
             revision: revision.map(|known| known.revision),
@@ -100,7 +106,9 @@ impl Job {
             finished_at: at,
             why: why.map(bounded_reason),
         }
-        .to_record(&self.record.key)
+        .to_record(&self.record.key);
+        record.correlation = self.record.correlation;
+        record
     }
 
     /// The dead letter, and the record that says so.

@@ -1,7 +1,7 @@
 //! A client that shows every byte: what a library would tidy up is what some tests are about.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
@@ -49,4 +49,50 @@ pub(crate) fn request(
     }
     bytes.push_str(&format!("content-length: {}\r\n\r\n", body.len()));
     raw(address, &[bytes.as_bytes(), body].concat())
+}
+
+/// One connection that stays open.
+pub(crate) struct Connection {
+    stream: TcpStream,
+    reader: BufReader<TcpStream>,
+}
+
+impl Connection {
+    pub(crate) fn open(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect_timeout(&address, Duration::from_secs(5)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let patience = Some(Duration::from_secs(30));
+        stream.set_read_timeout(patience).unwrap();
+        stream.set_write_timeout(patience).unwrap();
+        let reader = BufReader::new(stream.try_clone().unwrap());
+        Self { stream, reader }
+    }
+
+    /// Writes bytes as they are: one request, several, or part of one.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.stream.write_all(bytes)
+    }
+
+    /// The next answer; nothing when the other side has closed.
+    pub(crate) fn answer(&mut self) -> Option<Answer> {
+        let mut line = String::new();
+        self.reader.read_line(&mut line).ok()?;
+        let status = line.split(' ').nth(1)?.parse().ok()?;
+        let mut length = 0;
+        loop {
+            line.clear();
+            self.reader.read_line(&mut line).ok()?;
+            let text = line.trim_end().to_ascii_lowercase();
+            if text.is_empty() {
+                break;
+            }
+            if let Some(value) = text.strip_prefix("content-length: ") {
+                length = value.parse().ok()?;
+            }
+        }
+        let mut body = vec![0; length];
+        self.reader.read_exact(&mut body).ok()?;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Some(Answer { status, body })
+    }
 }

@@ -9,10 +9,15 @@ use std::{
     net::{SocketAddr, TcpListener},
     path::PathBuf,
     process::{Command, Output},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
+
+use rand::Rng as _;
 
 use offkey::{
     clock::{Clock as _, SystemClock},
@@ -27,7 +32,7 @@ use offkey::{
 use crate::broker::{self, Cluster};
 
 pub(crate) use self::{
-    http::{Answer, raw, request},
+    http::{Answer, Connection, raw, request},
     receiver::{Mood, Receiver},
     service::Service,
 };
@@ -38,7 +43,8 @@ pub(crate) const SECRET: &str = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZ
 pub(crate) const API_KEY: &str = "an-administrative-key";
 /// How often a condition is looked at.
 pub(crate) const GLANCE: Duration = Duration::from_millis(20);
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long anything may take before a test gives up.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks until `ask` has an answer.
 pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
@@ -52,10 +58,69 @@ pub(crate) fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
+/// Raises the flag when dropped, so that threads that wait for it end when a test fails as well.
+pub(crate) struct Raise<'a>(pub(crate) &'a AtomicBool);
+
+impl Drop for Raise<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Whether the long fault tests run.
+pub(crate) fn is_long() -> bool {
+    std::env::var_os("OFFKEY_FAULT_ROUNDS").is_some()
+}
+
+/// The seed of a random test, said so that it can be given again.
+pub(crate) fn seed(story: &str) -> u64 {
+    let given = std::env::var("OFFKEY_FAULT_SEED").ok();
+    let seed = given.and_then(|text| text.parse().ok());
+    let seed = seed.unwrap_or_else(|| rand::rng().next_u64());
+    eprintln!("{story}: OFFKEY_FAULT_SEED={seed}");
+    seed
+}
+
+/// Fails unless `tool` is there: a fault that is not tested must not pass for one that was.
+pub(crate) fn require(tool: &str) {
+    let found = Command::new(tool).arg("--version").output();
+    let found = found.is_ok_and(|output| output.status.success());
+    assert!(found, "{tool} is missing; scripts/setup installs it");
+}
+
 /// How many rounds a random test makes: `short` unless the environment says otherwise.
 pub(crate) fn rounds(short: usize) -> usize {
     let wanted = std::env::var("OFFKEY_FAULT_ROUNDS").ok();
     wanted.and_then(|text| text.parse().ok()).unwrap_or(short)
+}
+
+/// How many more people a crowded company has.
+pub(crate) const CROWD: usize = 600;
+
+/// The address of one of the crowd.
+pub(crate) fn one_of_the_crowd(number: usize) -> String {
+    format!("crowd-{}@example.com", number % CROWD)
+}
+
+fn crowded() -> Company {
+    let mut text = include_str!("../../../src/simulator/demo-company.toml").to_owned();
+    let mut members = "\"nadia@example.com\" = \"owner\"\n".to_owned();
+    let mut keys = String::new();
+    for number in 0..CROWD {
+        let email = one_of_the_crowd(number);
+        text += &format!("\n[[person]]\nemail = \"{email}\"\n");
+        members += &format!("\"{email}\" = \"member\"\n");
+        keys += &format!(
+            "[[project.key]]\ncomment = \"key {number}\"\ncreator = \"{email}\"\n\
+             scopes = [\"member\"]\ncreated_days_ago = 30\n"
+        );
+    }
+    text += &format!("\n[[project]]\nname = \"crowd\"\n[project.members]\n{members}{keys}");
+    let company = Company::parse(&text).unwrap();
+    Company {
+        as_of: Some(SystemClock.now()),
+        ..company
+    }
 }
 
 /// Everything around the service.
@@ -93,9 +158,18 @@ impl Stage {
         Self::set_with("1h", |_| String::new())
     }
 
+    /// The same with [`CROWD`] more people with a key each, so that a long story is not always
+    /// about the same few.
+    pub(crate) fn set_with_crowd() -> Self {
+        Self::set_with_company(crowded(), "1h", |_| String::new())
+    }
+
     /// Polls every `poll`; `more` adds to the configuration.
     pub(crate) fn set_with(poll: &str, more: impl FnOnce(&Self) -> String) -> Self {
-        let company = Company::demo(SystemClock.now());
+        Self::set_with_company(Company::demo(SystemClock.now()), poll, more)
+    }
+
+    fn set_with_company(company: Company, poll: &str, more: impl FnOnce(&Self) -> String) -> Self {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let simulator = Simulator::start(
             company.clone(),
@@ -272,10 +346,19 @@ path = {archive:?}
     }
 }
 
-/// The headers of Standard Webhooks for `body`.
+/// The headers of Standard Webhooks for `body`, signed now.
 pub(crate) fn signed(id: &str, body: &[u8], secret: &str) -> Vec<(&'static str, String)> {
+    signed_at(SystemClock.now().as_second(), id, body, secret)
+}
+
+/// The headers of Standard Webhooks for `body`, signed `seconds` after 1970.
+pub(crate) fn signed_at(
+    seconds: i64,
+    id: &str,
+    body: &[u8],
+    secret: &str,
+) -> Vec<(&'static str, String)> {
     let key = SignatureKey::parse(&secret.to_owned().into()).unwrap();
-    let seconds = SystemClock.now().as_second();
     vec![
         ("content-type", "application/json".to_owned()),
         ("webhook-id", id.to_owned()),

@@ -24,12 +24,15 @@ pub(crate) enum Mood {
     Answers(u16),
     /// Takes the request and says nothing.
     Hangs,
+    /// Says that it is to be had elsewhere.
+    Redirects(SocketAddr),
 }
 
 /// One webhook whose signature fits.
 #[derive(Debug, Clone)]
 pub(crate) struct Webhook {
     pub(crate) id: String,
+    pub(crate) trace: String,
     pub(crate) body: serde_json::Value,
 }
 
@@ -70,6 +73,10 @@ impl Receiver {
         receiver
     }
 
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// A `[[sink]]` that delivers here; `more` are further lines.
     pub(crate) fn sink(&self, name: &str, secret: &std::path::Path, more: &str) -> String {
         let address = self.address;
@@ -102,7 +109,11 @@ impl Receiver {
             let Some(status) = self.judge(&head, &body) else {
                 return;
             };
-            let answer = format!("HTTP/1.1 {status} X\r\ncontent-length: 0\r\n\r\n");
+            let more = match self.state.lock().unwrap().mood {
+                Mood::Redirects(elsewhere) => format!("location: http://{elsewhere}/\r\n"),
+                _ => String::new(),
+            };
+            let answer = format!("HTTP/1.1 {status} X\r\n{more}content-length: 0\r\n\r\n");
             if stream.write_all(answer.as_bytes()).is_err() {
                 return;
             }
@@ -126,13 +137,15 @@ impl Receiver {
         let mood = state.mood;
         if matches!(mood, Mood::Well | Mood::StoresAndCloses) {
             let body = serde_json::from_slice(body).unwrap();
-            state.stored.push(Webhook { id, body });
+            let trace = header("traceparent");
+            state.stored.push(Webhook { id, trace, body });
         }
         drop(state);
         match mood {
             Mood::Well => Some(204),
             Mood::StoresAndCloses => None,
             Mood::Answers(status) => Some(status),
+            Mood::Redirects(_) => Some(307),
             Mood::Hangs => {
                 while self.state.lock().unwrap().mood == Mood::Hangs {
                     thread::sleep(super::GLANCE);

@@ -23,6 +23,12 @@ impl Service {
         Self::spawn_as(stage, command)
     }
 
+    /// Starts the program as the last arguments of `wrapper`, which has to become it.
+    pub(crate) fn spawn_within(stage: &Stage, mut wrapper: Command) -> Self {
+        wrapper.arg(env!("CARGO_BIN_EXE_offkey"));
+        Self::spawn_as(stage, wrapper)
+    }
+
     fn spawn_as(stage: &Stage, mut command: Command) -> Self {
         let messages = stage.path("messages");
         let output = File::options()
@@ -47,6 +53,19 @@ impl Service {
             .args([&format!("-{name}"), &pid])
             .status();
         assert!(done.unwrap().success());
+    }
+
+    /// A figure of the kernel's about its memory, in bytes: `VmRSS`, or `VmHWM` for the peak.
+    pub(crate) fn memory(&self, name: &str) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+        let kilobytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kilobytes * 1024
+    }
+
+    /// What it has written to its standard streams; several starts write one after the other.
+    pub(crate) fn messages(&self) -> String {
+        fs::read_to_string(&self.messages).unwrap()
     }
 
     /// `kill -9`, and waits until it is gone.

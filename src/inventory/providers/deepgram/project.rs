@@ -12,7 +12,7 @@ use super::{
     wire::{Listed, Member, Own},
 };
 use crate::{
-    domain::KeyUse,
+    domain::{KeyUse, whole_microseconds},
     inventory::{SeenKey, SeenMember, SeenProject},
 };
 
@@ -113,5 +113,5 @@ fn sorted(words: Option<&[String]>) -> Vec<String> {
 }
 
 fn time(text: Option<&str>) -> Option<Timestamp> {
-    text?.parse().ok()
+    text?.parse().ok().map(whole_microseconds)
 }

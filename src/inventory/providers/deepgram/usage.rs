@@ -11,7 +11,7 @@ use super::{
     project::Reader,
     wire::{Breakdown, Requests},
 };
-use crate::domain::KeyUse;
+use crate::domain::{KeyUse, whole_microseconds};
 
 /// Why the use of keys is not known.
 #[derive(Debug, thiserror::Error)]
@@ -96,5 +96,7 @@ async fn newest_request(reader: &Reader<'_>, project: &str, key: &str) -> Option
         .await
         .inspect_err(|why| tracing::debug!(project, key, %why, "the newest request is not known"));
     let times = found.ok()?.requests.into_iter();
-    times.filter_map(|one| one.created?.parse().ok()).max()
+    times
+        .filter_map(|one| one.created?.parse().ok().map(whole_microseconds))
+        .max()
 }

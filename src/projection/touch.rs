@@ -1,0 +1,119 @@
+//! Which reports have to be made again, and because of which record.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Transaction, params};
+
+use super::ProjectionError;
+use crate::{
+    domain::{ChangeKind, MembershipChange},
+    log::Partition,
+};
+
+type Done = Result<(), ProjectionError>;
+
+/// Where a record lies: its partition and the offset behind it.
+pub(super) type Place = (Partition, u64);
+
+/// The place of what this process has just put out: it makes no report stale.
+pub(super) const OUR_OUTPUT: Place = (Partition::WHOLE, 0);
+
+/// Whose reports have to be made.
+pub(super) struct Touched {
+    people: BTreeMap<(String, Partition), u64>,
+    /// Where the record lies that is being taken in.
+    pub(super) cause: Place,
+}
+
+impl Default for Touched {
+    fn default() -> Self {
+        Self {
+            people: BTreeMap::new(),
+            cause: OUR_OUTPUT,
+        }
+    }
+}
+
+impl Touched {
+    pub(super) fn insert(&mut self, person: String) {
+        let (partition, next) = self.cause;
+        let latest = self.people.entry((person, partition)).or_default();
+        *latest = (*latest).max(next);
+    }
+
+    /// Marks the changes of everybody touched.
+    pub(super) fn mark(self, db: &Transaction<'_>) -> Done {
+        for ((person, partition), next) in self.people {
+            db.prepare_cached(
+                "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE person = ?1
+                 ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+            )?
+            .execute(params![person, partition.to_string(), next.cast_signed()])?;
+        }
+        Ok(())
+    }
+}
+
+/// Marks one change.
+pub(super) fn touch_change(db: &Transaction<'_>, (partition, next): Place, change: &str) -> Done {
+    db.prepare_cached(
+        "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE id = ?1
+         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+    )?
+    .execute(params![change, partition.to_string(), next.cast_signed()])?;
+    Ok(())
+}
+
+/// Marks the reports in which `person` takes keys over, or would if they did not leave.
+pub(super) fn touch_taken_over(
+    db: &Transaction<'_>,
+    cause: Place,
+    change: &MembershipChange,
+    person: &str,
+) -> Done {
+    let since = match change.change {
+        ChangeKind::Removed | ChangeKind::Suspended => change.effective_at,
+        ChangeKind::LeaveScheduled => change.published_at.min(change.effective_at),
+        // What it undoes may be older than everything known.
+        ChangeKind::Joined | ChangeKind::Reinstated | ChangeKind::LeaveCancelled => {
+            jiff::Timestamp::MIN
+        }
+        ChangeKind::RoleChanged | ChangeKind::Renamed => return Ok(()),
+    };
+    let mut places = db.prepare_cached(
+        "SELECT members.provider, members.project FROM accounts
+         JOIN members ON members.provider = accounts.system AND members.account = accounts.account
+         WHERE accounts.person = ?1 AND members.leads",
+    )?;
+    let mut rows = places.query([person])?;
+    while let Some(row) = rows.next()? {
+        let (provider, project): (String, String) = (row.get(0)?, row.get(1)?);
+        touch_project(db, cause, (&provider, &project), since.as_microsecond())?;
+    }
+    Ok(())
+}
+
+/// Marks the reports about keys of a project whose changes took effect at `since` (microseconds) or
+/// later.
+pub(super) fn touch_project(
+    db: &Transaction<'_>,
+    (partition, next): Place,
+    (provider, project): (&str, &str),
+    since: i64,
+) -> Done {
+    db.prepare_cached(
+        "INSERT INTO stale
+         SELECT DISTINCT changes.part, changes.id, ?4, ?5
+         FROM impacts JOIN changes ON changes.id = impacts.change
+         WHERE impacts.provider = ?1 AND impacts.project = ?2 AND changes.effective_at >= ?3
+         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+    )?
+    .execute(params![
+        provider,
+        project,
+        since,
+        partition.to_string(),
+        next.cast_signed()
+    ])?;
+    Ok(())
+}
