@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, CatalogueError},
     clock::Clock,
     config::{
         Config, LogKind,
@@ -94,6 +94,14 @@ impl Service {
     }
 }
 
+/// The catalogue: what comes with this version and what `config` adds.
+///
+/// # Errors
+/// [`CatalogueError`] names the file, the line and the rule that cannot be used.
+pub fn catalogue(config: &Config) -> Result<Catalogue, CatalogueError> {
+    Catalogue::load(&config.catalogue.files)
+}
+
 /// Opens the log that `config` names as the process that serves it.
 ///
 /// # Errors
@@ -154,7 +162,7 @@ impl Shared {
             log: serve_log(config, clock.clone())?,
             clock,
             policy: Arc::new(config.policy.clone()),
-            catalogue: Arc::new(Catalogue::built_in()?),
+            catalogue: Arc::new(catalogue(config)?),
         })
     }
 }

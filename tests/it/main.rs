@@ -5,6 +5,7 @@
     reason = "a failed step should stop the test, and a test says what it did"
 )]
 
+mod catalogue;
 mod cli;
 mod config;
 mod crash;
