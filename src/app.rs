@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 #[cfg(feature = "kafka")]
 use crate::log::kafka::KafkaLog;
 use crate::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, CatalogueError},
     clock::Clock,
     config::{
         Config, LogKind,
@@ -93,6 +93,14 @@ impl Service {
     }
 }
 
+/// The catalogue: what comes with this version and what `config` adds.
+///
+/// # Errors
+/// [`CatalogueError`] names the file, the line and the rule that cannot be used.
+pub fn catalogue(config: &Config) -> Result<Catalogue, CatalogueError> {
+    Catalogue::load(&config.catalogue.files)
+}
+
 /// Opens the log that `config` names as the process that serves it.
 ///
 /// # Errors
@@ -162,7 +170,7 @@ impl Shared {
             log: serve_log(config, clock.clone())?,
             clock,
             policy: Arc::new(config.policy.clone()),
-            catalogue: Arc::new(Catalogue::built_in()?),
+            catalogue: Arc::new(catalogue(config)?),
         })
     }
 }

@@ -5,11 +5,11 @@ use std::sync::Arc;
 use anyhow::Context as _;
 
 use super::{Context, End};
-use crate::{app, catalogue::Catalogue, config::secret::Secrets, sinks};
+use crate::{app, config::secret::Secrets, sinks};
 
 pub(super) fn run(context: &Context) -> anyhow::Result<End> {
     let config = &context.config;
-    Catalogue::built_in()?;
+    app::catalogue(config)?;
     for source in &config.sources {
         app::source(source)?;
     }

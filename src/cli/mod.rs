@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 a failure, 2 wrong usage or configuration, and for `preview` 3 when
 //! production keys would die.
 
+mod catalogue;
 mod check_config;
 mod dead_letters;
 mod demo;
@@ -23,7 +24,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use self::output::Output;
 use crate::{
     app,
-    catalogue::Catalogue,
+    catalogue::{Catalogue, CatalogueError},
     clock::{Clock, SystemClock},
     config::{Config, ConfigError, Overrides, secret::SecretError},
     log::LogError,
@@ -85,6 +86,9 @@ enum Command {
     /// Impacts that a receiver refused.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetters),
+    /// What becomes of keys, at whom, and where that is written.
+    #[command(subcommand)]
+    Catalogue(catalogue::Catalogue),
     /// Say whether the configuration can be used, without running it.
     CheckConfig,
     /// The version of this program and its catalogue.
@@ -102,6 +106,8 @@ enum End {
     Done,
     /// A preview in which production keys die.
     ProductionDies,
+    /// What was to be checked cannot be used.
+    Unusable,
 }
 
 /// What a command works with.
@@ -115,7 +121,7 @@ impl Context {
     /// The catalogue and the projection, open to read beside a running service.
     fn reading(&self) -> anyhow::Result<(Catalogue, rusqlite::Connection)> {
         Ok((
-            Catalogue::built_in()?,
+            app::catalogue(&self.config)?,
             projection::open_reader(&self.config.log.path)?,
         ))
     }
@@ -129,6 +135,7 @@ impl Cli {
         match ended {
             Ok(End::Done) => ExitCode::SUCCESS,
             Ok(End::ProductionDies) => ExitCode::from(3),
+            Ok(End::Unusable) => ExitCode::from(2),
             Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
                 output::complain(&format!("offkey: {}", in_one_line(&error)));
@@ -185,6 +192,7 @@ fn run(command: Command, global: &Global, output: Output) -> anyhow::Result<End>
         Command::Tail(tail) => tail.run(&context),
         Command::Quarantine(quarantine) => quarantine.run(&context),
         Command::DeadLetters(dead_letters) => dead_letters.run(&context),
+        Command::Catalogue(catalogue) => catalogue.run(&context),
         Command::CheckConfig => check_config::run(&context),
         Command::Demo(_)
         | Command::Simulate(_)
@@ -222,6 +230,7 @@ fn in_one_line(error: &anyhow::Error) -> String {
 fn is_configuration(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause.is::<ConfigError>()
+            || cause.is::<CatalogueError>()
             || cause.is::<SecretError>()
             || cause.is::<SourceError>()
             || cause.is::<WebhookError>()

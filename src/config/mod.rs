@@ -60,6 +60,9 @@ pub struct Config {
     /// What is production, and how bad is what.
     #[serde(default)]
     pub policy: Policy,
+    /// What becomes of keys, beyond what comes with this version.
+    #[serde(default)]
+    pub catalogue: CatalogueConfig,
     /// How the service writes about itself.
     #[serde(default)]
     pub telemetry: TelemetryConfig,
@@ -125,6 +128,15 @@ impl Default for LogConfig {
             kafka: None,
         }
     }
+}
+
+/// What becomes of keys, beyond what comes with this version.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CatalogueConfig {
+    /// Files with more providers, classes and rules; a rule for the same situation replaces the one
+    /// that comes with this version, and a later file counts more.
+    pub files: Vec<PathBuf>,
 }
 
 /// How the service writes about itself.

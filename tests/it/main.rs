@@ -8,6 +8,7 @@
 
 #[path = "../broker/mod.rs"]
 mod broker;
+mod catalogue;
 mod cli;
 mod config;
 mod crash;
