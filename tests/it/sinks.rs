@@ -90,7 +90,7 @@ fn of_twenty_receivers_three_that_misbehave_cost_the_others_nothing() {
     for n in 0..leavers {
         stage.leave(&format!("msg_{n}"), "ada@example.com");
     }
-    let healthy = || well.iter().chain([&stage.rotation]);
+    let healthy = || well.iter().chain([&*stage.rotation]);
     until("everything at every healthy receiver", || {
         healthy()
             .all(|one| ids(one).len() == 3 * leavers)

@@ -181,6 +181,9 @@ impl Work {
         fail::fail_point!("kafka.before-commit", |_| std::process::abort());
         let committed = producer.commit_transaction(self.shared.config.transaction_timeout);
         fail::fail_point!("kafka.after-commit", |_| std::process::abort());
+        fail::fail_point!("kafka.lose-answer", |_| {
+            Err(Failure::Unknown(KafkaError::Canceled))
+        });
         match committed {
             Ok(()) => Ok(began.elapsed()),
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {

@@ -127,9 +127,9 @@ fn crowded() -> Company {
 pub(crate) struct Stage {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) address: SocketAddr,
-    pub(crate) simulator: Simulator,
+    pub(crate) simulator: Arc<Simulator>,
     pub(crate) company: Company,
-    pub(crate) rotation: Receiver,
+    pub(crate) rotation: Arc<Receiver>,
     /// What the configuration says of the log beside its folder.
     log: String,
 }
@@ -141,15 +141,26 @@ pub(crate) fn is_over_kafka() -> bool {
 
 /// The log of one test.
 fn log() -> String {
-    if !is_over_kafka() {
-        return String::new();
+    if is_over_kafka() {
+        log_at(&Cluster::shared().brokers, "")
+    } else {
+        String::new()
     }
+}
+
+/// A log at `brokers`, under a prefix of its own; `more` adds to its settings.
+fn log_at(brokers: &str, more: &str) -> String {
     format!(
-        "kind = \"kafka\"\n[log.kafka]\nbrokers = {:?}\nprefix = {:?}\npartitions = 4\n\
-         session_timeout = \"6s\"",
-        Cluster::shared().brokers,
+        "kind = \"kafka\"\n[log.kafka]\nbrokers = {brokers:?}\nprefix = {:?}\npartitions = 4\n\
+         session_timeout = \"6s\"\ntransaction_timeout = \"6s\"\nappend_timeout = \"2s\"\n{more}",
         broker::prefix(),
     )
+}
+
+/// Freed at once and taken by a service, at every start of it.
+fn free_address() -> SocketAddr {
+    let listen = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    listen.local_addr().unwrap()
 }
 
 impl Stage {
@@ -161,15 +172,40 @@ impl Stage {
     /// The same with [`CROWD`] more people with a key each, so that a long story is not always
     /// about the same few.
     pub(crate) fn set_with_crowd() -> Self {
-        Self::set_with_company(crowded(), "1h", |_| String::new())
+        Self::set_with_company(crowded(), log(), "1h", |_| String::new())
+    }
+
+    /// The crowd, with the log at `brokers`; `more` adds to the log's settings.
+    pub(crate) fn set_at(brokers: &str, more: &str) -> Self {
+        let log = log_at(brokers, more);
+        Self::set_with_company(crowded(), log, "1h", |_| String::new())
+    }
+
+    /// Another instance of the same: its own folder and address, everything else in common.
+    pub(crate) fn twin(&self) -> Self {
+        let twin = Self {
+            folder: tempfile::tempdir().unwrap(),
+            address: free_address(),
+            simulator: self.simulator.clone(),
+            company: self.company.clone(),
+            rotation: self.rotation.clone(),
+            log: self.log.clone(),
+        };
+        twin.write_down("1h", |_| String::new());
+        twin
     }
 
     /// Polls every `poll`; `more` adds to the configuration.
     pub(crate) fn set_with(poll: &str, more: impl FnOnce(&Self) -> String) -> Self {
-        Self::set_with_company(Company::demo(SystemClock.now()), poll, more)
+        Self::set_with_company(Company::demo(SystemClock.now()), log(), poll, more)
     }
 
-    fn set_with_company(company: Company, poll: &str, more: impl FnOnce(&Self) -> String) -> Self {
+    fn set_with_company(
+        company: Company,
+        log: String,
+        poll: &str,
+        more: impl FnOnce(&Self) -> String,
+    ) -> Self {
         let anywhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let simulator = Simulator::start(
             company.clone(),
@@ -177,22 +213,23 @@ impl Stage {
             anywhere,
             Arc::new(SystemClock),
         );
-        // Freed at once and taken by the service, at every start of it.
-        let listen = TcpListener::bind(anywhere).unwrap();
         let stage = Self {
             folder: tempfile::tempdir().unwrap(),
-            address: listen.local_addr().unwrap(),
-            simulator: simulator.unwrap(),
+            address: free_address(),
+            simulator: Arc::new(simulator.unwrap()),
             company,
-            rotation: Receiver::start(Mood::Well),
-            log: log(),
+            rotation: Arc::new(Receiver::start(Mood::Well)),
+            log,
         };
-        drop(listen);
-        fs::write(stage.path("secret"), SECRET).unwrap();
-        fs::write(stage.path("deepgram.key"), API_KEY).unwrap();
-        let more = more(&stage);
-        fs::write(stage.config(), stage.configuration(poll) + &more).unwrap();
+        stage.write_down(poll, more);
         stage
+    }
+
+    fn write_down(&self, poll: &str, more: impl FnOnce(&Self) -> String) {
+        fs::write(self.path("secret"), SECRET).unwrap();
+        fs::write(self.path("deepgram.key"), API_KEY).unwrap();
+        let more = more(self);
+        fs::write(self.config(), self.configuration(poll) + &more).unwrap();
     }
 
     fn configuration(&self, poll: &str) -> String {
