@@ -11,6 +11,7 @@ mod config;
 mod crash;
 mod disk;
 mod harness;
+mod import;
 mod inventory;
 mod main_job;
 mod oracle;
