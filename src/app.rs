@@ -14,10 +14,10 @@ use tokio_util::sync::CancellationToken;
 #[cfg(feature = "kafka")]
 use crate::log::kafka::KafkaLog;
 use crate::{
-    catalogue::{Catalogue, CatalogueError},
+    catalogue::Catalogue,
     clock::Clock,
     config::{
-        Config, LogKind,
+        Config, ConfigError, LogKind,
         provider::ProviderConfig,
         secret::{SecretRef, Secrets},
         sink::SinkConfig,
@@ -96,9 +96,21 @@ impl Service {
 /// The catalogue: what comes with this version and what `config` adds.
 ///
 /// # Errors
-/// [`CatalogueError`] names the file, the line and the rule that cannot be used.
-pub fn catalogue(config: &Config) -> Result<Catalogue, CatalogueError> {
-    Catalogue::load(&config.catalogue.files)
+/// [`CatalogueError`](crate::catalogue::CatalogueError) names the file, the line and the rule that
+/// cannot be used; [`ConfigError`] a provider that it does not know.
+pub fn catalogue(config: &Config) -> anyhow::Result<Catalogue> {
+    let catalogue = Catalogue::load(&config.catalogue.files)?;
+    let unknown = |provider: &&ProviderConfig| catalogue.provider(provider.kind()).is_none();
+    if let Some(provider) = config.providers.iter().find(unknown) {
+        let why = format!(
+            "the provider {:?} is of the kind {:?}, which the catalogue does not know; \
+             `offkey catalogue list` names those it does",
+            provider.name(),
+            provider.kind()
+        );
+        return Err(ConfigError::Contradiction(why).into());
+    }
+    Ok(catalogue)
 }
 
 /// Opens the log that `config` names as the process that serves it.
@@ -215,15 +227,18 @@ impl Builder {
     ) -> anyhow::Result<()> {
         let part = format!("inventory.{}", provider.name());
         let clock = self.shared.clock.clone();
-        let concrete: Arc<dyn Provider> = match provider {
+        let (concrete, every): (Arc<dyn Provider>, Duration) = match provider {
             ProviderConfig::Deepgram(deepgram) => {
                 let secrets = self.load(std::slice::from_ref(&deepgram.api_key), &part)?;
-                Arc::new(DeepgramProvider::new(deepgram, secrets, clock.clone())?)
+                let concrete = DeepgramProvider::new(deepgram, secrets, clock.clone())?;
+                (Arc::new(concrete), deepgram.poll)
             }
+            // Its keys come by `offkey keys import`.
+            ProviderConfig::Import(_) => return Ok(()),
         };
         let poller = Poller {
             provider: concrete,
-            every: provider.poll(),
+            every,
             log: self.shared.log.clone(),
             folder: config.log.path.clone(),
             progress,

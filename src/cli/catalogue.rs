@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use comfy_table::Cell;
+use comfy_table::{Cell, ColumnConstraint, Width};
 
 use super::{Context, End, output};
 use crate::{
@@ -72,6 +72,9 @@ fn list(context: &Context, kind: Option<&str>) -> anyhow::Result<()> {
         "back",
         "expired",
     ]);
+    if let Some(names) = table.column_mut(0) {
+        names.set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(34)));
+    }
     for (kind, class) in classes() {
         let fates = Situation::ANSWERED.map(|on| match class.rule(on) {
             Some(Rule {

@@ -19,8 +19,10 @@ pub(super) fn run(context: &Context) -> anyhow::Result<End> {
         sinks::build(sink, secrets, context.clock.clone()).with_context(owner)?;
     }
     for provider in &config.providers {
-        provider
-            .api_key()
+        let Some(api_key) = provider.api_key() else {
+            continue;
+        };
+        api_key
             .read()
             .with_context(|| format!("provider {}", provider.name()))?;
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::secret::SecretRef;
+use super::{name::Name, secret::SecretRef};
 use crate::domain::Propagation;
 
 /// One `[[provider]]`; `kind` says which.
@@ -14,6 +14,21 @@ use crate::domain::Propagation;
 pub enum ProviderConfig {
     /// `kind = "deepgram"`.
     Deepgram(DeepgramConfig),
+    /// `kind = "import"`.
+    Import(ImportConfig),
+}
+
+/// A provider without a connector: its keys come from files.
+#[derive(Debug, Clone, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ImportConfig {
+    /// What the provider is called everywhere in Offkey.
+    pub name: Name,
+    /// The kind, as the catalogue names it: it says which credential classes there are.
+    pub catalogue: String,
+    /// How a change in an identity provider gets here; by default somebody has to act.
+    #[serde(default = "manual", deserialize_with = "from_elsewhere")]
+    pub propagation: Propagation,
 }
 
 /// A Deepgram account.
@@ -42,30 +57,25 @@ impl ProviderConfig {
     pub fn name(&self) -> &str {
         match self {
             Self::Deepgram(config) => &config.name,
+            Self::Import(config) => config.name.as_str(),
         }
     }
 
-    /// What `kind` says.
+    /// The kind, as the catalogue names it.
     #[must_use]
-    pub fn kind(&self) -> &'static str {
+    pub fn kind(&self) -> &str {
         match self {
             Self::Deepgram(_) => "deepgram",
+            Self::Import(config) => &config.catalogue,
         }
     }
 
-    /// Where the provider's credential comes from.
+    /// Where the provider's credential comes from; nothing: it needs none.
     #[must_use]
-    pub fn api_key(&self) -> &SecretRef {
+    pub fn api_key(&self) -> Option<&SecretRef> {
         match self {
-            Self::Deepgram(config) => &config.api_key,
-        }
-    }
-
-    /// How often everything is read.
-    #[must_use]
-    pub fn poll(&self) -> Duration {
-        match self {
-            Self::Deepgram(config) => config.poll,
+            Self::Deepgram(config) => Some(&config.api_key),
+            Self::Import(_) => None,
         }
     }
 
@@ -74,6 +84,7 @@ impl ProviderConfig {
     pub fn propagation(&self) -> Propagation {
         match self {
             Self::Deepgram(config) => config.propagation,
+            Self::Import(config) => config.propagation,
         }
     }
 }
@@ -120,10 +131,12 @@ mod tests {
     #[test]
     fn name_and_credential_are_enough() {
         let config: ProviderConfig = toml::from_str(SHORT).unwrap();
-        let ProviderConfig::Deepgram(deepgram) = &config;
+        let ProviderConfig::Deepgram(deepgram) = &config else {
+            panic!("{config:?}");
+        };
         assert_eq!(deepgram.base_url.as_str(), "https://api.deepgram.com/");
         assert_eq!((config.name(), config.kind()), ("dg", "deepgram"));
-        assert_eq!(config.poll(), Duration::from_secs(60));
+        assert_eq!(deepgram.poll, Duration::from_secs(60));
         assert_eq!(config.propagation(), Propagation::Manual {});
     }
 
@@ -138,8 +151,21 @@ mod tests {
         );
         let config: ProviderConfig = toml::from_str(&text).unwrap();
         let within = Duration::from_secs(3600);
-        assert_eq!(config.poll(), Duration::from_secs(300));
+        assert!(
+            matches!(&config, ProviderConfig::Deepgram(it) if it.poll == Duration::from_secs(300))
+        );
         assert_eq!(config.propagation(), Propagation::Automatic { within });
+    }
+
+    #[test]
+    fn a_provider_without_a_connector_is_of_the_kind_that_the_catalogue_names() {
+        let text = "kind = \"import\"\nname = \"gh\"\ncatalogue = \"github\"";
+        let config: ProviderConfig = toml::from_str(text).unwrap();
+        assert_eq!((config.name(), config.kind()), ("gh", "github"));
+        assert_eq!(config.propagation(), Propagation::Manual {});
+        assert!(config.api_key().is_none());
+        let wrong = text.replace("\"gh\"", "\"g/h\"");
+        assert!(toml::from_str::<ProviderConfig>(&wrong).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Inventory: what providers have, read by polling, and what changed since.
 
 pub mod diff;
+pub mod import;
 pub mod poll;
 pub mod providers;
 

@@ -156,11 +156,7 @@ impl Projection {
     /// # Errors
     /// [`ProjectionError`] when the file cannot be read.
     pub fn position(&self) -> Result<Position, ProjectionError> {
-        let text = meta(&self.db, "position")?;
-        Ok(text
-            .map(|text| serde_json::from_str(&text))
-            .transpose()?
-            .unwrap_or_default())
+        position(&self.db)
     }
 
     /// Takes in what the log holds next, rows and position in one step.
@@ -303,6 +299,14 @@ pub fn open_reader(folder: &Path) -> Result<Connection, ProjectionError> {
     } else {
         Err(absent())
     }
+}
+
+fn position(db: &Connection) -> Result<Position, ProjectionError> {
+    let text = meta(db, "position")?;
+    Ok(text
+        .map(|text| serde_json::from_str(&text))
+        .transpose()?
+        .unwrap_or_default())
 }
 
 fn meta(db: &Connection, name: &str) -> rusqlite::Result<Option<String>> {

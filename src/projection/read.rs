@@ -87,6 +87,61 @@ impl<'a> Reader<'a> {
         bodies(self.0, sql, [provider])
     }
 
+    /// One key of `provider`.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn key(
+        &self,
+        provider: &str,
+        project: &str,
+        key: &str,
+    ) -> Result<Option<Key>, ProjectionError> {
+        let sql = "SELECT body FROM keys WHERE provider = ?1 AND project = ?2 AND key = ?3";
+        Ok(bodies(self.0, sql, [provider, project, key])?.pop())
+    }
+
+    /// At most `most` keys of `provider`, ordered by project and id, behind the one at `after`.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn keys_after(
+        &self,
+        provider: &str,
+        after: Option<(&str, &str)>,
+        most: u32,
+    ) -> Result<Vec<Key>, ProjectionError> {
+        let (project, key) = after.unwrap_or_default();
+        bodies(
+            self.0,
+            "SELECT body FROM keys WHERE provider = ?1 AND (project, key) > (?2, ?3)
+             ORDER BY project, key LIMIT ?4",
+            rusqlite::params![provider, project, key, most],
+        )
+    }
+
+    /// One membership at `provider`.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn member(
+        &self,
+        provider: &str,
+        project: &str,
+        account: &str,
+    ) -> Result<Option<crate::domain::Member>, ProjectionError> {
+        let sql = "SELECT body FROM members WHERE provider = ?1 AND project = ?2 AND account = ?3";
+        Ok(bodies(self.0, sql, [provider, project, account])?.pop())
+    }
+
+    /// How far the log has been read.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn position(&self) -> Result<crate::log::Position, ProjectionError> {
+        super::position(self.0)
+    }
+
     /// The newest snapshot of `provider`.
     ///
     /// # Errors

@@ -16,6 +16,7 @@ mod disk;
 mod fleet;
 mod forgeries;
 mod harness;
+mod import;
 mod inventory;
 mod io_errors;
 mod main_job;

@@ -1,14 +1,19 @@
-//! `offkey keys`: every key and whose it is.
+//! `offkey keys`: every key and whose it is, and keys out of files.
 
-use clap::Args;
+mod import;
+
+use clap::{Args, Subcommand};
 use comfy_table::Cell;
 
 use super::{Context, End, output};
 use crate::{domain::Key, projection::read::Reader};
 
-/// Which keys.
+/// Which keys; without a command they are listed.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Keys {
+    #[command(subcommand)]
+    command: Option<Command>,
     /// Only keys that this person created, by address.
     #[arg(long)]
     person: Option<String>,
@@ -17,8 +22,21 @@ pub(super) struct Keys {
     gone: bool,
 }
 
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take in the keys of a provider without a connector, out of a CSV file.
+    Import(import::Import),
+}
+
 impl Keys {
     pub(super) fn run(&self, context: &Context) -> anyhow::Result<End> {
+        match &self.command {
+            Some(Command::Import(import)) => import.run(context),
+            None => self.list(context),
+        }
+    }
+
+    fn list(&self, context: &Context) -> anyhow::Result<End> {
         let (_, db) = context.reading()?;
         let reader = Reader::new(&db);
         let keys = match &self.person {
