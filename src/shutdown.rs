@@ -1,9 +1,27 @@
 //! Stopping in order: everything that runs is named here, waited for, and missed when it dies.
 
-use std::{future::Future, io, sync::Arc, thread};
+use std::{future::Future, io, sync::Arc, thread, time::Duration};
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+
+/// How long a commit that is under way may take once stopping is asked for.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// What `work` gives; nothing when it is not done some seconds after stopping was asked for.
+///
+/// A log whose brokers are away answers when they are back, and stopping does not wait for that.
+pub async fn with_grace<F: Future>(stop: &CancellationToken, work: F) -> Option<F::Output> {
+    let end = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = end => None,
+    }
+}
 
 /// How one part ended.
 pub type Ending = anyhow::Result<()>;

@@ -55,7 +55,7 @@ async fn take(
     inlet: Option<&Inlet>,
 ) -> Result<(HttpResponse, &'static str), Problem> {
     if let Health::Unavailable(why) | Health::Failed(why) = state.log.health() {
-        warn!(why, "a request is refused: the log takes no records");
+        debug!(why, "a request is refused: the log takes no records");
         return Err(Problem::Unavailable);
     }
     check(request, limits)?;

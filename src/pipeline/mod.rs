@@ -19,6 +19,7 @@ use crate::{
     domain::{Record, Report, Topic, quarantine::Quarantined},
     log::{Log, LogError, Member, Position, Share},
     projection::{Lens, Projection, ProjectionError, Stale},
+    shutdown::with_grace,
     telemetry::metrics as names,
 };
 
@@ -161,9 +162,10 @@ impl Pipeline {
             }
             fail::fail_point!("pipeline.before-commit", |_| std::process::abort());
             if !outputs.is_empty() || work.is_time_to_tell() {
-                match work.commit(outputs.clone()).await {
-                    Err(error) if error.is_retriable() => return Ok(false),
-                    result => result?,
+                match with_grace(shutdown, work.commit(outputs.clone())).await {
+                    None => return Ok(false),
+                    Some(Err(error)) if error.is_retriable() => return Ok(false),
+                    Some(result) => result?,
                 }
             }
             fail::fail_point!("pipeline.after-commit", |_| std::process::abort());

@@ -31,10 +31,11 @@ use crate::{
     clock::Clock,
     domain::{Record, Topic},
     log::{Batch, Log, LogError, Member, Position},
+    shutdown::with_grace,
 };
 
 /// How long a shutdown waits for attempts.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(3);
 /// How long a log that cannot take records is left alone.
 const LOG_PAUSE: Duration = Duration::from_secs(1);
 /// After how many skipped records the cursor moves although nothing was put out.
@@ -120,7 +121,7 @@ impl SinkWorker {
         }
     }
 
-    /// Works until `shutdown`; then finishes what is being tried, for 5 s at most, and commits.
+    /// Works until `shutdown`; then finishes what is being tried, for some seconds at most, and commits.
     ///
     /// # Errors
     /// [`LogError`] that no waiting mends.
@@ -132,7 +133,10 @@ impl SinkWorker {
         loop {
             self.start_ready();
             match self.next_event(member.as_mut(), &shutdown).await {
-                Event::Stop => return self.drain(member.as_mut()).await,
+                Event::Stop => {
+                    let drained = with_grace(&shutdown, self.drain(member.as_mut())).await;
+                    return drained.unwrap_or(Ok(()));
+                }
                 Event::Taken(Ok(batch)) => self.take(batch),
                 Event::Taken(Err(LogError::Moved)) => self.read_again(),
                 Event::Taken(Err(error)) => self.wait_for_log(error, &shutdown).await?,
@@ -142,7 +146,11 @@ impl SinkWorker {
             while let Some(attempt) = self.attempts.try_join_next_with_id() {
                 self.settle(attempt);
             }
-            if let Err(error) = self.commit(member.as_mut(), MOST_SKIPPED).await {
+            let commit = self.commit(member.as_mut(), MOST_SKIPPED);
+            let Some(committed) = with_grace(&shutdown, commit).await else {
+                return Ok(());
+            };
+            if let Err(error) = committed {
                 if !matches!(error, LogError::Moved) {
                     self.wait_for_log(error, &shutdown).await?;
                 }
