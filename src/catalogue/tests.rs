@@ -46,7 +46,8 @@ fn load(texts: &[&str]) -> Result<Catalogue, CatalogueError> {
 fn fault(text: &str) -> Fault {
     match load(&[text]) {
         Err(CatalogueError::Broken { first, .. }) => first,
-        other => panic!("{other:?}"),
+        Err(other) => panic!("{other}"),
+        Ok(_) => panic!("the file was taken in"),
     }
 }
 
@@ -282,6 +283,7 @@ fn a_later_file_counts_more() {
 #[case("https://acme.example/keys", "the wiki", "https address")]
 #[case("2026-11-20", "20.11.2026", "YYYY-MM-DD")]
 #[case("2026-11-20", "2026-02-30", "YYYY-MM-DD")]
+#[case("2026-11-20", "20261120", "YYYY-MM-DD")]
 #[case("says = \"It ends.\"", "says = \" \"", "says is empty")]
 #[case("action = \"Make another.\"", "action = \"\"", "action is empty")]
 #[case("class = \"key\"", "class = \"kee\"", "no class \"kee\"")]
@@ -354,6 +356,12 @@ fn a_broken_provider_is_named_with_its_line(
     let fault = fault(&MINE.replacen(right, wrong, 1));
     assert!(fault.why.contains(said), "{fault}");
     assert_eq!((fault.line, fault.rule.as_deref()), (line, None), "{fault}");
+}
+
+#[test]
+fn what_is_broken_behind_a_rule_is_not_blamed_on_it() {
+    let fault = fault(&format!("{MINE}[[provider]]\nkind = \"b\"\nnam = \"B\"\n"));
+    assert_eq!((fault.line, fault.rule), (21, None));
 }
 
 #[test]
