@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
+    path::PathBuf,
     sync::Arc,
     time::Duration,
 };
@@ -146,6 +147,60 @@ pub fn attach_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<
         }
         #[cfg(not(feature = "kafka"))]
         LogKind::Kafka => anyhow::bail!(NO_KAFKA),
+    }
+}
+
+/// Where a log is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// In this folder.
+    Folder(PathBuf),
+    /// On the cluster that the configuration names.
+    Cluster,
+}
+
+/// Opens the log in `place` while nobody writes into it; a folder is held.
+///
+/// # Errors
+/// When there is none, it is served, or it cannot be had.
+pub fn log_to_read(
+    config: &Config,
+    place: &Place,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Log>> {
+    match place {
+        Place::Folder(folder) if !EmbeddedLog::is_in(folder) => {
+            anyhow::bail!("there is no log in {}", folder.display())
+        }
+        Place::Folder(folder) => Ok(Arc::new(EmbeddedLog::hold(folder, clock)?)),
+        #[cfg(feature = "kafka")]
+        Place::Cluster => {
+            let kafka = config.log.kafka()?;
+            Ok(Arc::new(KafkaLog::attach(kafka, config.log.retention())?))
+        }
+        #[cfg(not(feature = "kafka"))]
+        Place::Cluster => anyhow::bail!(NO_KAFKA),
+    }
+}
+
+/// Opens the log in `place` to fill it, creating what is absent; a folder is held.
+///
+/// # Errors
+/// When it is served or cannot be had.
+pub fn log_to_fill(
+    config: &Config,
+    place: &Place,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<Arc<dyn Log>> {
+    match place {
+        Place::Folder(folder) => Ok(Arc::new(EmbeddedLog::hold(folder, clock)?)),
+        #[cfg(feature = "kafka")]
+        Place::Cluster => {
+            let kafka = config.log.kafka()?;
+            Ok(Arc::new(KafkaLog::fill(kafka, config.log.retention())?))
+        }
+        #[cfg(not(feature = "kafka"))]
+        Place::Cluster => anyhow::bail!(NO_KAFKA),
     }
 }
 

@@ -8,6 +8,7 @@ mod check_config;
 mod dead_letters;
 mod demo;
 mod keys;
+mod log;
 mod output;
 mod people;
 mod preview;
@@ -89,6 +90,9 @@ enum Command {
     /// What becomes of keys, at whom, and where that is written.
     #[command(subcommand)]
     Catalogue(catalogue::Catalogue),
+    /// The log itself: how it is, and copying it into another.
+    #[command(subcommand)]
+    Log(log::Log),
     /// Say whether the configuration can be used, without running it.
     CheckConfig,
     /// The version of this program and its catalogue.
@@ -193,6 +197,7 @@ fn run(command: Command, global: &Global, output: Output) -> anyhow::Result<End>
         Command::Quarantine(quarantine) => quarantine.run(&context),
         Command::DeadLetters(dead_letters) => dead_letters.run(&context),
         Command::Catalogue(catalogue) => catalogue.run(&context),
+        Command::Log(log) => log.run(&context),
         Command::CheckConfig => check_config::run(&context),
         Command::Demo(_)
         | Command::Simulate(_)

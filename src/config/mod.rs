@@ -90,7 +90,7 @@ impl LogConfig {
     pub fn kafka(&self) -> Result<&KafkaConfig, ConfigError> {
         self.kafka.as_ref().ok_or_else(|| {
             ConfigError::Contradiction(
-                "log.kind is \"kafka\" and there is no [log.kafka]; name its brokers".to_owned(),
+                "there is no [log.kafka]; name the brokers of the cluster there".to_owned(),
             )
         })
     }

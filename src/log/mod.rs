@@ -3,6 +3,7 @@
 //! Nothing outside this folder knows which engine runs. A log is ordered within a partition and
 //! durable: what [`Log::append`] and [`Member::commit`] have answered survives a power cut.
 
+pub mod copy;
 pub mod embedded;
 #[cfg(feature = "kafka")]
 pub mod kafka;
@@ -49,6 +50,20 @@ pub trait Log: Send + Sync {
     /// # Errors
     /// [`LogError`] when the log cannot be read.
     fn end(&self) -> Result<Position, LogError>;
+
+    /// How far `group` is done with `topics`.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log cannot be read.
+    fn committed(&self, group: &str, topics: &[Topic]) -> Result<Position, LogError>;
+
+    /// What about the log is not as it has to be, and how to mend it.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log does not tell.
+    fn faults(&self) -> Result<Vec<String>, LogError> {
+        Ok(Vec::new())
+    }
 
     /// Identifies the log's contents: another one means that positions are not comparable.
     fn identity(&self) -> String;
@@ -303,7 +318,7 @@ impl LogError {
 ///
 /// # Errors
 /// [`LogError::Unavailable`] when another process has it.
-fn lock_folder(folder: &Path) -> Result<fs::File, LogError> {
+pub(crate) fn lock_folder(folder: &Path) -> Result<fs::File, LogError> {
     let failed = |error: std::io::Error| LogError::Failed(format!("{}: {error}", folder.display()));
     fs::create_dir_all(folder).map_err(failed)?;
     let lock = fs::File::create(folder.join("lock")).map_err(failed)?;

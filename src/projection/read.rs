@@ -1,5 +1,6 @@
 //! Questions to the projection.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
 use super::{
@@ -200,6 +201,16 @@ impl<'a> Reader<'a> {
             .query_row("SELECT count(*) FROM stale", [], |row| row.get(0))
             .optional()?;
         Ok(count.unwrap_or(0).cast_unsigned())
+    }
+
+    /// When we heard of the oldest change that waits for its report.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn oldest_waiting(&self) -> Result<Option<Timestamp>, ProjectionError> {
+        let sql = "SELECT min(recorded_at) FROM changes WHERE id IN (SELECT change FROM stale)";
+        let oldest: Option<i64> = self.0.query_row(sql, [], |row| row.get(0))?;
+        Ok(oldest.and_then(|at| Timestamp::from_microsecond(at).ok()))
     }
 
     /// Every row of every table that is content, as text: two projections of the same log are

@@ -61,6 +61,10 @@ impl Log for RecordingLog {
         Err(LogError::Closed)
     }
 
+    fn committed(&self, _: &str, _: &[Topic]) -> Result<Position, LogError> {
+        Err(LogError::Closed)
+    }
+
     fn identity(&self) -> String {
         "recording".to_owned()
     }

@@ -68,12 +68,28 @@ impl EmbeddedLog {
         Ok(log)
     }
 
+    /// Opens the log in `folder` as the one process that works with it, creating both when absent,
+    /// and leaves in it all that is there.
+    ///
+    /// # Errors
+    /// [`LogError::Unavailable`] when another process serves the folder, and what opening meets.
+    pub fn hold(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        let lock = super::lock_folder(folder)?;
+        Self::open(folder, clock, Some(lock))
+    }
+
+    /// Whether there is a log in `folder`.
+    #[must_use]
+    pub fn is_in(folder: &Path) -> bool {
+        Self::file_in(folder).exists()
+    }
+
     /// Opens the log in `folder` beside the process that serves it.
     ///
     /// # Errors
     /// [`LogError::Unavailable`] when there is no log, and what opening meets.
     pub fn attach(folder: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
-        if !Self::file_in(folder).exists() {
+        if !Self::is_in(folder) {
             return Err(LogError::Unavailable(format!(
                 "there is no log in {}; start `offkey serve` first, or name the folder it uses",
                 folder.display()
@@ -152,6 +168,10 @@ impl Log for EmbeddedLog {
             &open_reader(&self.file)?,
             "SELECT next FROM head",
         )?))
+    }
+
+    fn committed(&self, group: &str, _: &[Topic]) -> Result<Position, LogError> {
+        Ok(whole(cursor(&open_reader(&self.file)?, group)?))
     }
 
     fn identity(&self) -> String {

@@ -27,6 +27,9 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before a question is asked again.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// How many things a client can have to tell at once.
+const MOST_EVENTS: usize = 32;
+
 /// A client that only asks.
 pub(super) struct Cluster {
     client: BaseConsumer<Events>,
@@ -52,7 +55,19 @@ impl Cluster {
         self.client()
             .client()
             .fetch_cluster_id(PATIENCE)
-            .ok_or_else(|| LogError::Unavailable("no broker answers".to_owned()))
+            .ok_or_else(|| LogError::Unavailable(self.why_silent()))
+    }
+
+    fn why_silent(&self) -> String {
+        // One call tells one thing.
+        for _ in 0..MOST_EVENTS {
+            drop(self.client.poll(Duration::ZERO));
+        }
+        let trouble = self.client.context().trouble();
+        trouble.map_or_else(
+            || "no broker answers".to_owned(),
+            |why| format!("no broker answers: {why}"),
+        )
     }
 
     /// The partitions of `topics`.

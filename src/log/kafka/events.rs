@@ -3,7 +3,7 @@
 use std::{
     error::Error,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -14,7 +14,7 @@ use rdkafka::{
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
     producer::{DeliveryResult, ProducerContext},
     types::RDKafkaRespErr,
 };
@@ -39,6 +39,8 @@ pub(super) struct Events {
     pub(super) client: &'static str,
     tokens: Option<Arc<TokenSource>>,
     moved: AtomicBool,
+    /// What went wrong last with a broker.
+    trouble: Mutex<Option<String>>,
 }
 
 impl Events {
@@ -47,7 +49,14 @@ impl Events {
             client,
             tokens,
             moved: AtomicBool::new(false),
+            trouble: Mutex::new(None),
         }
+    }
+
+    /// What went wrong last with a broker: a refused password, a certificate nobody knows.
+    pub(super) fn trouble(&self) -> Option<String> {
+        let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        trouble.clone()
     }
 
     /// Whether the group gave or took partitions since this was asked last.
@@ -76,6 +85,11 @@ impl ClientContext for Events {
     fn error(&self, error: KafkaError, reason: &str) {
         tracing::warn!(client = self.client, %error, reason, "kafka");
         metrics::counter!(names::KAFKA_ERRORS, "client" => self.client).increment(1);
+        // That all are down says less than why one is.
+        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
+            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            *trouble = Some(reason.to_owned());
+        }
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {

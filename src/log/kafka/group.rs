@@ -119,6 +119,37 @@ fn let_go(held: &mut Held) {
     };
 }
 
+/// How far `group` is done with `topics`, seen from outside.
+pub(super) fn committed(
+    shared: &Shared,
+    group: &str,
+    topics: &[Topic],
+) -> Result<Position, LogError> {
+    let failed = |error| away(&error);
+    let config = shared
+        .settings
+        .group(&shared.names.group(group), &shared.config);
+    let events = Events::new("questions", shared.settings.tokens.clone());
+    let client: BaseConsumer<Events> =
+        BaseConsumer::from_config_and_context(&config, events).map_err(failed)?;
+    let mut wanted = TopicPartitionList::new();
+    for partition in shared.cluster.partitions(topics)? {
+        let (topic, number) = shared.names.place(partition);
+        wanted
+            .add_partition_offset(&topic, number, Offset::Invalid)
+            .map_err(failed)?;
+    }
+    let found = client.committed_offsets(wanted, PATIENCE).map_err(failed)?;
+    let mut committed = Position::default();
+    for element in found.elements() {
+        let partition = shared.names.partition(element.topic(), element.partition());
+        if let (Some(partition), Offset::Offset(next)) = (partition, element.offset()) {
+            committed.advance(partition, next.unsigned_abs());
+        }
+    }
+    Ok(committed)
+}
+
 struct Work {
     shared: Arc<Shared>,
     name: String,

@@ -79,6 +79,16 @@ impl KafkaLog {
         Self::open(shared, retention, Some(lock))
     }
 
+    /// Opens the log to fill it; creates and checks topics.
+    ///
+    /// # Errors
+    /// As [`KafkaLog::serve`].
+    pub fn fill(config: &KafkaConfig, retention: Retention) -> Result<Self, LogError> {
+        let shared = Shared::connect(config, Uuid::new_v4().to_string())?;
+        shared.topics(&retention).prepare()?;
+        Self::open(shared, retention, None)
+    }
+
     /// Opens the log beside the instances that serve it.
     ///
     /// # Errors
@@ -177,6 +187,14 @@ impl Log for KafkaLog {
     fn end(&self) -> Result<Position, LogError> {
         let all = self.shared.cluster.partitions(&Topic::ALL)?;
         self.shared.cluster.ends(&all)
+    }
+
+    fn committed(&self, group: &str, topics: &[Topic]) -> Result<Position, LogError> {
+        group::committed(&self.shared, group, topics)
+    }
+
+    fn faults(&self) -> Result<Vec<String>, LogError> {
+        self.shared.topics(&self.retention).faults()
     }
 
     fn identity(&self) -> String {

@@ -89,6 +89,20 @@ impl Topics<'_> {
         Ok(())
     }
 
+    /// What is absent or differs, each with the command that mends it.
+    pub(super) fn faults(&self) -> Result<Vec<String>, LogError> {
+        let absent = self.absent()?;
+        if absent.is_empty() {
+            let differences = self.differences()?;
+            return Ok(differences.iter().map(ToString::to_string).collect());
+        }
+        let tell = |topic: &Topic| {
+            let (name, mend) = (self.names.topic(*topic), self.create_command(*topic));
+            format!("topic {name} is absent; create it with: {mend}")
+        };
+        Ok(absent.iter().map(tell).collect())
+    }
+
     fn absent(&self) -> Result<Vec<Topic>, LogError> {
         let metadata = self.cluster.client();
         let metadata = rdkafka::consumer::Consumer::client(metadata)

@@ -89,6 +89,10 @@ impl Log for MemoryLog {
         Ok(vec![(Partition::WHOLE, end)].into())
     }
 
+    fn committed(&self, _: &str, _: &[Topic]) -> Result<Position, LogError> {
+        Err(LogError::Closed)
+    }
+
     fn identity(&self) -> String {
         "memory".to_owned()
     }
