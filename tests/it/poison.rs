@@ -1,12 +1,6 @@
 //! What nobody can use is put aside with its bytes, and everything else flows.
 
-use std::sync::Arc;
-
-use offkey::{
-    clock::SystemClock,
-    domain::{MembershipChange, Outcome, Record, Topic, quarantine::Quarantined},
-    log::{Log as _, embedded::EmbeddedLog},
-};
+use offkey::domain::{MembershipChange, Outcome, Record, Topic, quarantine::Quarantined};
 
 use crate::harness::{Stage, until};
 
@@ -41,7 +35,7 @@ fn records_that_nobody_can_read_stop_nothing_behind_them_and_are_put_aside() {
     let poison = unreadable();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     for record in &poison {
-        let beside = EmbeddedLog::attach(&stage.data(), Arc::new(SystemClock)).unwrap();
+        let beside = stage.attach();
         runtime
             .block_on(beside.append(vec![record.clone()]))
             .unwrap();

@@ -23,7 +23,7 @@ use offkey::{
     clock::{Clock as _, SystemClock},
     config::{Config, Overrides},
     domain::{ChangeId, Record, Topic},
-    log::Position,
+    log::{Log, Position},
     projection::{self, read::Reader},
     simulator::{Company, Simulator},
     sinks::webhook::signature::{SignatureKey, sign_all},
@@ -342,6 +342,12 @@ path = {archive:?}
         ChangeId::derive("hr", id)
     }
 
+    /// The log, opened beside the service.
+    pub(crate) fn attach(&self) -> Arc<dyn Log> {
+        let config = Config::load(Some(&self.config()), &Overrides::default()).unwrap();
+        offkey::app::attach_log(&config, Arc::new(SystemClock)).unwrap()
+    }
+
     /// The records of `topics` in the order of the log.
     pub(crate) fn records(&self, topics: &[Topic]) -> Vec<Record> {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -349,8 +355,7 @@ path = {archive:?}
             .build()
             .unwrap();
         runtime.block_on(async {
-            let config = Config::load(Some(&self.config()), &Overrides::default()).unwrap();
-            let log = offkey::app::attach_log(&config, Arc::new(SystemClock)).unwrap();
+            let log = self.attach();
             let end = log.end().unwrap().within(topics);
             let mut position = Position::default();
             let mut follower = log.follow(topics, &position).unwrap();
