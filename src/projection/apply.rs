@@ -62,12 +62,16 @@ fn reject(db: &Transaction<'_>, record: &Record, (partition, _): Place, why: &st
         body: &record.data,
         keep_payload: true,
     });
-    db.prepare_cached("INSERT OR IGNORE INTO rejects (id, part, body) VALUES (?1, ?2, ?3)")?
-        .execute(params![
-            quarantined.id.to_string(),
-            partition.number,
-            serde_json::to_string(&quarantined)?,
-        ])?;
+    // Its quarantine can have been read before it: topics come in any order.
+    db.prepare_cached(
+        "INSERT OR IGNORE INTO rejects (id, part, body)
+         SELECT ?1, ?2, ?3 WHERE NOT EXISTS (SELECT 1 FROM quarantine WHERE id = ?1)",
+    )?
+    .execute(params![
+        quarantined.id.to_string(),
+        partition.number,
+        serde_json::to_string(&quarantined)?,
+    ])?;
     Ok(())
 }
 

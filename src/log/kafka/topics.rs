@@ -73,8 +73,9 @@ impl Topics<'_> {
                 return Err(LogError::Configured(self.complain(&absent)));
             }
             self.create(&absent)?;
-            self.wait_for(&absent)?;
         }
+        // Another instance may be creating them at this moment.
+        self.wait_for(&Topic::ALL)?;
         match self.differences() {
             Err(error) => tracing::warn!(%error, "the topics' settings cannot be checked"),
             Ok(differences) => {
