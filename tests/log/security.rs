@@ -215,8 +215,8 @@ async fn partitions_that_are_added_are_read_and_worked_on() {
     }
 }
 
-#[test]
-fn a_compacted_topic_that_deletes_is_refused_with_the_command_that_mends_it() {
+#[tokio::test]
+async fn a_compacted_topic_that_deletes_is_refused_with_the_command_that_mends_it() {
     let place = place(&SECURED.brokers, "");
     drop(place.serve());
     let name = topic(&place, Topic::Inventory);
@@ -233,7 +233,16 @@ fn a_compacted_topic_that_deletes_is_refused_with_the_command_that_mends_it() {
             "cleanup.policy=delete",
         ],
     );
-    let error = place.another().try_serve().err().unwrap();
+    // A broker hears of it a moment after the tool was answered.
+    let error = in_time("the refusal", async {
+        loop {
+            if let Err(error) = place.another().try_serve() {
+                return error;
+            }
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     assert!(matches!(error, LogError::Configured(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains("kafka-configs.sh"), "{text}");
