@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -377,15 +377,23 @@ impl Builder {
     }
 }
 
-/// Ready: the log takes records, and everything it held at the start is known.
+/// Ready: the log takes records, and everything it held at the start is known. When it was
+/// replaced since, that start is the moment in which somebody asks.
 fn readiness(log: Arc<dyn Log>, progress: watch::Receiver<Position>) -> anyhow::Result<Readiness> {
-    let committed = log.end()?;
+    let known = Mutex::new((log.end()?, Position::default()));
     Ok(Arc::new(move || {
         match log.health() {
             Health::Writable => {}
             Health::Unavailable(why) | Health::Failed(why) => return Err(why),
         }
-        if progress.borrow().has_reached(&committed) {
+        let at = progress.borrow().clone();
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let (committed, seen) = &mut *known;
+        if !at.has_reached(seen) {
+            *committed = log.end().map_err(|error| error.to_string())?;
+        }
+        seen.clone_from(&at);
+        if at.has_reached(committed) {
             Ok(())
         } else {
             Err("the read model is not up to date yet".to_owned())

@@ -123,7 +123,10 @@ impl Pipeline {
                         Projection::delete(&self.folder)?;
                         projection = self.open_projection()?;
                         follower = self.log.follow(&Topic::ALL, &Position::default())?;
-                        work.share = Share::default();
+                        // How far the old log had come is never reached in the new one.
+                        drop(work);
+                        work = Work::new(self.log.join("correlation", &[Topic::Membership])?);
+                        self.progress.send_replace(Position::default());
                     }
                     Err(error) => return Err(error.into()),
                 }

@@ -1,6 +1,6 @@
 //! Configurations that cannot be: one readable line, and the exit code that says whose fault it is.
 
-use std::{fs, net::TcpListener};
+use std::{fs, net::TcpListener, path::Path, process::Command};
 
 use offkey::domain::OutcomeResult;
 
@@ -107,4 +107,30 @@ fn a_folder_that_another_process_serves_is_named() {
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(1), "{text}");
     assert!(text.contains("another process serves"), "{text}");
+}
+
+/// The configurations that come with the program, with secrets as they ask for them.
+#[test]
+fn the_configurations_to_start_from_can_be_used() {
+    let stage = Stage::set();
+    fs::create_dir(stage.path("secrets")).unwrap();
+    let secret = fs::read_to_string(stage.path("secret")).unwrap();
+    fs::write(stage.path("secrets/hr"), &secret).unwrap();
+    for name in ["offkey.example.toml", "offkey.kafka.toml"] {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("deploy")
+            .join(name);
+        let output = Command::new(env!("CARGO_BIN_EXE_offkey"))
+            .arg("check-config")
+            .arg("--config")
+            .arg(file)
+            .current_dir(stage.path("."))
+            .env("OKTA_HOOK_SECRET", "a shared value")
+            .env("DEEPGRAM_API_KEY", API_KEY)
+            .env("HR_SECRET", &secret)
+            .env("ROTATION_SECRET", &secret)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{name}: {output:?}");
+    }
 }

@@ -7,6 +7,8 @@
 
 #[path = "../broker/mod.rs"]
 mod broker;
+mod copy;
 mod engine;
 mod kafka;
+mod security;
 mod suite;

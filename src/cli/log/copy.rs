@@ -65,8 +65,6 @@ impl Copy {
             anyhow::bail!("both are the same log; name two with --from and --to");
         }
         let config = &context.config;
-        let source = app::log_to_read(config, &from, context.clock.clone())?;
-        let target = app::log_to_fill(config, &to, context.clock.clone())?;
         // Where an instance of the cluster runs on this machine, it has this folder.
         let own = &config.log.path;
         let is_other = |place: &Place| !is_same(place, &Place::Folder(own.clone()));
@@ -75,6 +73,8 @@ impl Copy {
         } else {
             None
         };
+        let source = app::log_to_read(config, &from, context.clock.clone())?;
+        let target = app::log_to_fill(config, &to, context.clock.clone())?;
         let note = note(&from, &to)?;
         let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
             "{wide_bar} {human_pos} of {human_len}, {eta} left",

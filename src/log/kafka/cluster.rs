@@ -12,7 +12,7 @@ use rdkafka::{
     config::FromClientConfigAndContext as _,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
-    metadata::MetadataTopic,
+    metadata::{Metadata, MetadataTopic},
 };
 
 use super::{events::Events, names::Names, settings::Settings};
@@ -55,19 +55,27 @@ impl Cluster {
         self.client()
             .client()
             .fetch_cluster_id(PATIENCE)
-            .ok_or_else(|| LogError::Unavailable(self.why_silent()))
+            .ok_or_else(|| self.silent("no broker answers"))
     }
 
-    fn why_silent(&self) -> String {
+    /// Every topic's name and its partitions, as the brokers tell them.
+    pub(super) fn all_topics(&self) -> Result<Metadata, LogError> {
+        let answer = self.client().client().fetch_metadata(None, PATIENCE);
+        answer.map_err(|error| self.silent(&error.to_string()))
+    }
+
+    /// What a question without an answer means: of a password that was refused and a certificate
+    /// that nobody knows the answer says nothing, and the client does.
+    fn silent(&self, what: &str) -> LogError {
         // One call tells one thing.
         for _ in 0..MOST_EVENTS {
             drop(self.client.poll(Duration::ZERO));
         }
         let trouble = self.client.context().trouble();
-        trouble.map_or_else(
-            || "no broker answers".to_owned(),
-            |why| format!("no broker answers: {why}"),
-        )
+        LogError::Unavailable(match trouble {
+            Some(why) => format!("{what}: {why}"),
+            None => what.to_owned(),
+        })
     }
 
     /// The partitions of `topics`.
@@ -90,7 +98,7 @@ impl Cluster {
             .client()
             .client()
             .fetch_metadata(Some(&name), PATIENCE)
-            .map_err(|error| away(&error))?;
+            .map_err(|error| self.silent(&error.to_string()))?;
         let found = metadata.topics().first();
         let fault = found.and_then(MetadataTopic::error);
         match (found, fault) {

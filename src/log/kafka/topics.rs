@@ -105,10 +105,7 @@ impl Topics<'_> {
     }
 
     fn absent(&self) -> Result<Vec<Topic>, LogError> {
-        let metadata = self.cluster.client();
-        let metadata = rdkafka::consumer::Consumer::client(metadata)
-            .fetch_metadata(None, PATIENCE)
-            .map_err(|error| away(&error))?;
+        let metadata = self.cluster.all_topics()?;
         let known: Vec<&str> = metadata.topics().iter().map(MetadataTopic::name).collect();
         Ok(Topic::ALL
             .into_iter()

@@ -1,0 +1,126 @@
+//! Moving house: everything from one engine into the other.
+
+use std::{
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use offkey::{
+    domain::{Record, Topic},
+    log::{
+        Log,
+        copy::{Copied, copy},
+    },
+};
+use rstest::rstest;
+use tokio::sync::Notify;
+
+use crate::engine::{Engine, Place, all, record};
+
+const COUNT: usize = 5000;
+
+/// Several keys in several topics, one of which keeps the newest record of a key only.
+fn content() -> Vec<Record> {
+    let topics = [Topic::Membership, Topic::Inventory, Topic::Impacts];
+    (0..COUNT)
+        .map(|n| record(topics[n % 3], &format!("k{}", n % 7), &n.to_string()))
+        .collect()
+}
+
+async fn fill(log: &dyn Log) {
+    for part in content().chunks(500) {
+        log.append(part.to_vec()).await.unwrap();
+    }
+}
+
+async fn copy_all(from: &dyn Log, to: &dyn Log, note: &Path) -> Vec<Copied> {
+    copy(from, to, note, &|_| {}).await.unwrap()
+}
+
+/// Copies until a part of it is noted, and is cut off with the next part on its way.
+async fn copy_a_part(from: &dyn Log, to: &dyn Log, note: &Path) {
+    let (enough, done) = (Notify::new(), AtomicU64::new(0));
+    let tell = |progress: offkey::log::copy::Progress| {
+        done.store(progress.done, Ordering::Relaxed);
+        enough.notify_one();
+    };
+    tokio::select! {
+        biased;
+        () = enough.notified() => {}
+        whole = copy(from, to, note, &tell) => panic!("nothing cut it off: {whole:?}"),
+    }
+    assert!(done.load(Ordering::Relaxed) > 0);
+}
+
+fn check(copied: &[Copied]) {
+    for one in copied {
+        assert!(one.is_whole(), "{one:?}");
+    }
+}
+
+/// Every topic holds what was sent, in the order of its keys.
+async fn holds_all(log: &dyn Log) {
+    let sent = content();
+    for topic in [Topic::Membership, Topic::Inventory, Topic::Impacts] {
+        let found = all(log, &[topic], 900).await;
+        for key in (0..7).map(|n| format!("k{n}")) {
+            let of_key = |records: &[Record]| -> Vec<Record> {
+                let matching = records
+                    .iter()
+                    .filter(|it| it.topic == topic && it.key == key);
+                matching.cloned().collect()
+            };
+            assert_eq!(of_key(&found), of_key(&sent), "{topic} {key}");
+        }
+    }
+}
+
+#[rstest]
+#[case(Engine::Embedded, Engine::Kafka)]
+#[case(Engine::Kafka, Engine::Embedded)]
+#[tokio::test]
+async fn a_copy_holds_everything_in_order_also_after_it_was_cut_off(
+    #[case] from: Engine,
+    #[case] to: Engine,
+) {
+    let (from, to) = (Place::of(from), Place::of(to));
+    let (source, target) = (from.serve(), to.serve());
+    fill(&*source).await;
+    let note = from.folder.path().join("copy.json");
+    copy_a_part(&*source, &*target, &note).await;
+    assert!(note.exists());
+    let copied = copy_all(&*source, &*target, &note).await;
+    check(&copied);
+    assert!(!note.exists());
+    holds_all(&*target).await;
+}
+
+#[tokio::test]
+async fn what_somebody_else_puts_into_the_target_is_seen() {
+    let (from, to) = (Place::of(Engine::Embedded), Place::of(Engine::Embedded));
+    let (source, target) = (from.serve(), to.serve());
+    fill(&*source).await;
+    let note = from.folder.path().join("copy.json");
+    copy_a_part(&*source, &*target, &note).await;
+    let strange = record(Topic::Membership, "k", "strange");
+    target.append(vec![strange]).await.unwrap();
+    let copied = copy_all(&*source, &*target, &note).await;
+    let wrong: Vec<Topic> = copied
+        .iter()
+        .filter(|one| !one.is_whole())
+        .map(|one| one.topic)
+        .collect();
+    assert_eq!(wrong, [Topic::Membership]);
+}
+
+#[tokio::test]
+async fn the_note_of_another_copy_is_not_followed() {
+    let (from, to) = (Place::of(Engine::Embedded), Place::of(Engine::Embedded));
+    let (source, target) = (from.serve(), to.serve());
+    fill(&*source).await;
+    let note = from.folder.path().join("copy.json");
+    copy_a_part(&*source, &*target, &note).await;
+    let other = Place::of(Engine::Embedded);
+    let refused = copy(&*source, &*other.serve(), &note, &|_| {}).await;
+    assert!(refused.unwrap_err().to_string().contains("other logs"));
+}
