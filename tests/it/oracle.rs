@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,7 +14,7 @@ use offkey::{
     simulator::Company,
 };
 
-use crate::harness::{Stage, until};
+use crate::harness::{PATIENCE, Stage, until, until_within};
 
 /// A key as the company's file names it: project and comment.
 type KeyName = (String, String);
@@ -28,6 +31,7 @@ pub(crate) struct Sent {
 #[derive(Default)]
 pub(crate) struct Oracle {
     sent: Mutex<BTreeMap<ChangeId, Sent>>,
+    acknowledged: AtomicUsize,
 }
 
 impl Oracle {
@@ -57,6 +61,7 @@ impl Oracle {
             && let Some(one) = self.sent.lock().unwrap().get_mut(&key)
         {
             one.acknowledged = true;
+            self.acknowledged.fetch_add(1, Ordering::Relaxed);
         }
         status
     }
@@ -70,11 +75,11 @@ impl Oracle {
         };
         let key = ChangeId::derive("hr", id);
         self.sent.lock().unwrap().insert(key, one);
+        self.acknowledged.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn acknowledged(&self) -> usize {
-        let sent = self.sent.lock().unwrap();
-        sent.values().filter(|one| one.acknowledged).count()
+        self.acknowledged.load(Ordering::Relaxed)
     }
 
     /// Waits, without faults, until everything is said; sends a fresh change; compares.
@@ -109,7 +114,7 @@ impl Oracle {
     fn wait_for_outcomes(&self, stage: &Stage) {
         let sent = self.sent.lock().unwrap().clone();
         let promised = |id: &&ChangeId| sent.get(id).is_some_and(|one| one.acknowledged);
-        until("every outcome", || {
+        until_within(5 * PATIENCE, "every outcome", || {
             let ids = sent.keys().filter(promised);
             let all = stage.read(|reader| {
                 let mut ids = ids;
