@@ -44,11 +44,7 @@ pub(crate) fn partitions(
 ) -> anyhow::Result<TopicPartitionList> {
     let metadata = client.fetch_metadata(Some(topic), ASK)?;
     let mut list = TopicPartitionList::new();
-    for partition in metadata
-        .topics()
-        .iter()
-        .flat_map(MetadataTopic::partitions)
-    {
+    for partition in metadata.topics().iter().flat_map(MetadataTopic::partitions) {
         list.add_partition_offset(topic, partition.id(), offset)?;
     }
     Ok(list)
