@@ -18,7 +18,7 @@ use rdkafka::{
 use crate::{
     Bench,
     cluster::{Place, append},
-    ends::{Contents, Ends, partitions, reader},
+    ends::{Contents, Ends, committed, partitions, reader},
     figures::{median, millis, percentile},
     flow::owners,
     load::Load,
@@ -138,7 +138,7 @@ impl Seen {
         let topic = place.topic(Topic::Impacts);
         let list = partitions(&client, &topic, Offset::End)?;
         // The numbers, so that nothing is missed while the client finds its way.
-        let ends = client.offsets_for_times(list, PATIENCE)?;
+        let ends = committed(&client, &list)?;
         client.assign(&ends)?;
         Ok(Self {
             client,

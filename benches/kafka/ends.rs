@@ -50,6 +50,21 @@ pub(crate) fn partitions(
     Ok(list)
 }
 
+/// The offsets at which what is committed ends. New partitions have no leader for a moment, and busy
+/// brokers are late.
+pub(crate) fn committed(
+    client: &BaseConsumer,
+    list: &TopicPartitionList,
+) -> anyhow::Result<TopicPartitionList> {
+    let until = Instant::now() + ASK;
+    loop {
+        match client.offsets_for_times(list.clone(), ASK) {
+            Err(_) if Instant::now() < until => thread::sleep(GLANCE),
+            found => return Ok(found?),
+        }
+    }
+}
+
 /// What lies in a topic.
 #[derive(Debug, Default, Clone, Copy)]
 pub(crate) struct Contents {
@@ -78,7 +93,7 @@ impl Ends {
 
     /// The sum of the offsets at which what is committed ends.
     fn sum(&self) -> anyhow::Result<i64> {
-        let found = self.client.offsets_for_times(self.list.clone(), ASK)?;
+        let found = committed(&self.client, &self.list)?;
         let ends = found.elements().into_iter().map(|one| one.offset());
         Ok(ends.filter_map(Offset::to_raw).sum())
     }
