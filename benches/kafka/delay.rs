@@ -28,7 +28,6 @@ use crate::{
     world::{change_of, event_id, keys},
 };
 
-const ROUNDS: usize = 3;
 const PEOPLE: usize = 10_000;
 const KEYS_EACH: usize = 2;
 const RATE: u32 = 1000;
@@ -60,7 +59,7 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let bare_place = bench.cluster.place()?;
     drop(bare_place.log()?);
     let (mut ours, mut bare) = (Rounds::default(), Rounds::default());
-    for _ in 0..ROUNDS {
+    for _ in 0..bench.rounds {
         ours.take(&place, service.address)?;
         let mean = |contents: Contents| contents.bytes / contents.records.max(1);
         let sizes = Sizes {

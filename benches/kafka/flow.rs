@@ -14,7 +14,6 @@ use crate::{
     world::{keys, leave},
 };
 
-const ROUNDS: usize = 3;
 /// Changes of people who have no keys.
 const MISSES: usize = 40_000;
 /// People who have keys, and leave.
@@ -26,7 +25,7 @@ const OUTCOME: usize = 900;
 /// How fast changes become outputs, those that hit nothing and those that hit many keys.
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let (mut misses, mut hits) = (Turns::default(), Turns::default());
-    for _ in 0..ROUNDS {
+    for _ in 0..bench.rounds {
         misses.take(bench, MISSES, 0)?;
         hits.take(bench, HITS, KEYS_EACH)?;
     }

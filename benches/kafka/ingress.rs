@@ -15,7 +15,6 @@ use crate::{
 };
 
 const WINDOW: Duration = Duration::from_secs(4);
-const ROUNDS: usize = 3;
 /// What is sent when not as much as possible is.
 const OFFERED: u32 = 2000;
 
@@ -52,7 +51,7 @@ impl Rounds {
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     for way in [(32, None), (128, None), (512, None), (32, Some(OFFERED))] {
         let (mut bare, mut ours) = (Rounds::default(), Rounds::default());
-        for _ in 0..ROUNDS {
+        for _ in 0..bench.rounds {
             take_turns(bench, way, &mut bare, &mut ours)?;
         }
         note(&mut bench.figures, way, bare, ours);

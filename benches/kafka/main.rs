@@ -2,8 +2,8 @@
 //! in the same minutes.
 //!
 //! `cargo bench --bench offkey-kafka` runs everything, `cargo bench --bench offkey-kafka -- ingress
-//! two` only these; `people=50000` and `keys=1000000` make `mass` and `rebuild` larger. It starts a
-//! broker of its own, prints a table and writes `target/bench-kafka.json`. A floor is a program that
+//! two` only these; `people=50000` and `keys=1000000` make `mass` and `rebuild` larger, `rounds=1`
+//! everything shorter. It starts a broker of its own, prints a table and writes `target/bench-kafka.json`. A floor is a program that
 //! does as little as possible with the same client library; floor and figure take turns, and
 //! medians count.
 
@@ -38,6 +38,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Bench {
     cluster: Cluster,
     figures: Figures,
+    /// How often each figure and its floor take turns.
+    rounds: usize,
     /// How many people leave together in `mass`.
     people: usize,
     /// How many keys there are in `rebuild`.
@@ -59,6 +61,7 @@ fn main() -> anyhow::Result<()> {
     let mut bench = Bench {
         cluster: Cluster::start()?,
         figures: Figures::default(),
+        rounds: 3,
         people: 5000,
         keys: 200_000,
     };
@@ -66,6 +69,7 @@ fn main() -> anyhow::Result<()> {
     for argument in std::env::args().skip(1) {
         match argument.split_once('=') {
             _ if argument.starts_with("--") => {}
+            Some(("rounds", count)) => bench.rounds = count.parse().context("rounds=COUNT")?,
             Some(("people", count)) => bench.people = count.parse().context("people=COUNT")?,
             Some(("keys", count)) => bench.keys = count.parse().context("keys=COUNT")?,
             _ => wanted.push(argument),

@@ -7,7 +7,6 @@ use offkey::domain::Topic;
 use crate::{Bench, cluster::append, ends::Ends, figures::median, service::Service, world::keys};
 
 const KEYS_EACH: usize = 20;
-const ROUNDS: usize = 2;
 
 /// What a service costs that has nothing, or very many keys, to remember.
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
@@ -24,7 +23,7 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let ends = Ends::new(&place, Topic::Inventory)?;
     let (mut build, mut floor, mut most) = (Vec::new(), Vec::new(), Vec::new());
     let (mut again, mut memory) = (Vec::new(), Vec::new());
-    for round in 0..ROUNDS {
+    for round in 0..bench.rounds {
         let begin = Instant::now();
         ends.contents()?;
         floor.push(begin.elapsed().as_secs_f64());

@@ -2,13 +2,12 @@
 
 use crate::{Bench, figures::median, flow::Flow, service::Service};
 
-const ROUNDS: usize = 3;
 const CHANGES: usize = 40_000;
 
 /// How much faster two instances are that share the partitions, on the processors they share.
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     let (mut one, mut two) = (Vec::new(), Vec::new());
-    for _ in 0..ROUNDS {
+    for _ in 0..bench.rounds {
         let place = bench.cluster.place()?;
         let flow = Flow::prepare(&place, CHANGES, 0)?;
         let first = Service::start(&place, "one")?;
