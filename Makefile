@@ -55,9 +55,13 @@ faults: setup ## the long fault tests
 bench: ## measure; writes target/bench.json
 	$(CARGO) bench $(LOCKED) --bench offkey
 
+bench-kafka: ## measure on a real Kafka; writes target/bench-kafka.json
+	@scripts/kafka install
+	$(CARGO) bench $(LOCKED) --bench offkey-kafka
+
 ci: lint doc test verify deny ## what CI runs
 
 clean: ## delete what was built
 	$(CARGO) clean
 
-.PHONY: help run kafka build setup test fmt lint doc deny verify faults bench ci clean
+.PHONY: help run kafka build setup test fmt lint doc deny verify faults bench bench-kafka ci clean

@@ -46,12 +46,12 @@ impl Figures {
         table.to_string()
     }
 
-    /// Writes `target/bench.json`.
-    pub(crate) fn write(&self) -> anyhow::Result<()> {
+    /// Writes the file `name` in `target`.
+    pub(crate) fn write(&self, name: &str) -> anyhow::Result<()> {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
         fs::create_dir_all(&folder)?;
         Ok(fs::write(
-            folder.join("bench.json"),
+            folder.join(name),
             serde_json::to_vec_pretty(&self.0)?,
         )?)
     }

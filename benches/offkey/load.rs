@@ -13,7 +13,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use crate::world::okta_event;
+use crate::world::request;
 
 /// Counts over the whole process, so that every event is another person's.
 static EVENTS: AtomicUsize = AtomicUsize::new(1_000_000);
@@ -92,16 +92,6 @@ impl Load {
         }
         Ok(sent)
     }
-}
-
-fn request(event: usize, person: usize) -> Vec<u8> {
-    let body = okta_event(event, person);
-    let length = body.len();
-    format!(
-        "POST /in/okta HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
-         authorization: the word\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
 }
 
 /// Reads one answer to its end.

@@ -44,5 +44,5 @@ fn main() -> anyhow::Result<()> {
         }
     }
     writeln!(out, "\n{}", figures.table())?;
-    figures.write()
+    figures.write("bench.json")
 }

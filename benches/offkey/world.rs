@@ -11,7 +11,8 @@ pub(crate) fn start() -> Timestamp {
     Timestamp::from_second(1_767_225_600).unwrap_or_default()
 }
 
-fn address(person: usize) -> String {
+/// Where a person gets mail.
+pub(crate) fn address(person: usize) -> String {
     format!("person{person:08}@example.com")
 }
 
@@ -21,11 +22,22 @@ pub(crate) fn event_id(event: usize) -> String {
 }
 
 /// About 1 KB that says that a person was deactivated.
-pub(crate) fn okta_event(event: usize, person: usize) -> String {
+fn okta_event(event: usize, person: usize) -> String {
     let (uuid, login) = (event_id(event), address(person));
     format!(
         r#"{{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1","source":"https://example.okta.com/api/v1/eventHooks/who1","eventId":"{uuid}","data":{{"events":[{{"uuid":"{uuid}","published":"2026-03-01T00:00:00.000Z","eventType":"user.lifecycle.deactivate","version":"0","displayMessage":"Deactivate Okta user","severity":"INFO","client":{{"userAgent":{{"rawUserAgent":"Mozilla/5.0 (X11; Linux x86_64)","os":"Linux","browser":"FIREFOX"}},"zone":"null","device":"Computer","id":null,"ipAddress":"192.0.2.7"}},"actor":{{"id":"00u1","type":"User","alternateId":"admin@example.com","displayName":"Admin"}},"outcome":{{"result":"SUCCESS"}},"target":[{{"id":"00p{person:012}","type":"User","alternateId":"{login}","displayName":"Person {person}"}}],"transaction":{{"type":"WEB","id":"WtOu0","detail":{{}}}},"authenticationContext":{{"authenticationStep":0,"externalSessionId":"ses0"}}}}]}},"eventTime":"2026-03-01T00:00:01.000Z","contentType":"application/json"}}"#
     )
+}
+
+/// The webhook of such an event.
+pub(crate) fn request(event: usize, person: usize) -> Vec<u8> {
+    let body = okta_event(event, person);
+    let length = body.len();
+    format!(
+        "POST /in/okta HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
+         authorization: the word\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }
 
 /// One of the keys of a person.

@@ -1,7 +1,7 @@
 //! Records as Kafka carries them: CloudEvents in binary mode (the Kafka protocol binding of
 //! CloudEvents 1.0, section 3.2).
 
-use std::{borrow::Cow, str};
+use std::str;
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -18,31 +18,40 @@ use crate::{
 /// What attributes' names begin with in headers.
 const PREFIX: &str = "ce_";
 
+/// The most bytes that attributes take beside the texts of a record: their names, times and ids of
+/// one length, and what frames them.
+const FRAME: usize = 512;
+
 /// The attributes as headers.
 pub(super) fn headers(record: &Record) -> OwnedHeaders {
     let attributes = record.attributes();
     let mut headers = OwnedHeaders::new_with_capacity(attributes.len());
+    let mut prefixed = String::with_capacity(32);
     for (name, value) in &attributes {
-        let name = match *name {
-            "datacontenttype" => Cow::Borrowed("content-type"),
-            name => Cow::Owned(format!("{PREFIX}{name}")),
+        let key = if *name == "datacontenttype" {
+            "content-type"
+        } else {
+            prefixed.clear();
+            prefixed.push_str(PREFIX);
+            prefixed.push_str(name);
+            &prefixed
         };
         headers = headers.insert(Header {
-            key: &name,
+            key,
             value: Some(value.as_str()),
         });
     }
     headers
 }
 
-/// The bytes that a record takes, about.
+/// The most bytes that a record takes. It is asked of every record, so nothing is written out for
+/// it.
 pub(super) fn size(record: &Record) -> usize {
-    let attributes = record.attributes();
-    let names: usize = attributes
-        .iter()
-        .map(|(name, value)| name.len() + value.len() + 8)
-        .sum();
-    record.data.len() + record.key.len() + names + 64
+    // The key is an attribute as well.
+    let texts = [&record.id, &record.kind, &record.source, &record.key];
+    let texts: usize = texts.iter().map(|text| text.len()).sum();
+    let subject = record.subject.as_ref().map_or(0, String::len);
+    record.data.len() + record.key.len() + texts + subject + FRAME
 }
 
 /// The record of a message; nothing: it says that a key is gone, which no record of ours does.
@@ -91,5 +100,35 @@ fn set(record: Record, name: &str, value: &str) -> Record {
             Err(_) => record,
         },
         _ => record,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rdkafka::message::Headers as _;
+
+    use super::{headers, size};
+    use crate::domain::{ChangeId, Record, Topic};
+
+    proptest! {
+        #[test]
+        fn a_size_covers_everything_and_little_more(text in ".{0,40}", data in ".{0,200}", is_about in any::<bool>()) {
+            let mut record = Record::bytes(Topic::Impacts, text.clone(), data.into_bytes().into())
+                .id(text.clone())
+                .kind(&text)
+                .source(text.clone())
+                .subject(text.clone())
+                .time("9999-01-01T00:00:00.123456Z".parse().unwrap());
+            if is_about {
+                record = record.correlation(ChangeId::derive("hr", &text));
+            }
+            let sent: usize = headers(&record)
+                .iter()
+                .map(|header| header.key.len() + header.value.map_or(0, <[u8]>::len) + 8)
+                .sum();
+            let sent = sent + record.key.len() + record.data.len() + 64;
+            prop_assert!((sent..sent + 400).contains(&size(&record)), "{sent} {}", size(&record));
+        }
     }
 }

@@ -226,6 +226,8 @@ struct Session {
     client: BaseConsumer<Events>,
     partitions: Vec<Partition>,
     heard_at: Instant,
+    /// When the client was asked how far it has come.
+    asked_at: Instant,
     looked_at: Option<Instant>,
     vain_looks: u32,
 }
@@ -236,6 +238,7 @@ impl Session {
             client,
             partitions,
             heard_at: Instant::now(),
+            asked_at: Instant::now(),
             looked_at: None,
             vain_looks: 0,
         }
@@ -257,8 +260,16 @@ impl Session {
         loop {
             let entries = self.take(work)?;
             let mut position = work.position.clone();
-            for (partition, next) in self.client_position(work)?.parts() {
-                position.advance(partition, next);
+            for entry in &entries {
+                position.advance(entry.partition, entry.offset + 1);
+            }
+            // While records come, they say enough; to ask for every partition takes longer than to
+            // read some.
+            if entries.is_empty() || self.asked_at.elapsed() >= WAIT {
+                self.asked_at = Instant::now();
+                for (partition, next) in self.client_position(work)?.parts() {
+                    position.advance(partition, next);
+                }
             }
             if position != work.position {
                 self.heard_at = Instant::now();

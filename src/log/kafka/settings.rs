@@ -207,7 +207,8 @@ impl Settings {
         config
             .set("transactional.id", id)
             .set("transaction.timeout.ms", &timeout)
-            .set("linger.ms", "0")
+            // Outputs go in as few requests as can be; the flush at their end waits for nothing.
+            .set("linger.ms", "50")
             // A step of one transaction must not wait out the default of 100 ms because the
             // brokers are still busy with the one before.
             .set("retry.backoff.ms", "1")

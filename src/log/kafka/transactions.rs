@@ -32,6 +32,9 @@ const REBUILD_PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait for room in the producer's queue.
 const ROOM: Duration = Duration::from_millis(5);
 
+/// After how many records the producer is heard: what was delivered takes its room until then.
+const HEAR_EVERY: usize = 100;
+
 /// One commit.
 pub(super) struct Commit {
     pub(super) outputs: Vec<Record>,
@@ -204,10 +207,13 @@ impl Work {
         producer: &BaseProducer<Events>,
         commit: &Commit,
     ) -> Result<TopicPartitionList, KafkaError> {
-        for record in &commit.outputs {
+        for (count, record) in (1_usize..).zip(&commit.outputs) {
             self.put(producer, record)?;
-            producer.poll(Duration::ZERO);
+            if count.is_multiple_of(HEAR_EVERY) {
+                producer.poll(Duration::ZERO);
+            }
         }
+        // Sends at once what still waits for company.
         producer.flush(self.shared.config.transaction_timeout)?;
         let note = bookmark::write(&commit.through);
         let mut offsets = TopicPartitionList::new();
