@@ -47,10 +47,15 @@ impl Reader {
         recent: watch::Receiver<Recent>,
     ) -> Result<Self, LogError> {
         let names: Vec<_> = topics.iter().map(|topic| format!("'{topic}'")).collect();
+        // With several topics the rows have to come in the order of the table: by the index they
+        // would all be read and sorted, however few are wanted, hence the plus that hides it.
+        let filter = match names.as_slice() {
+            [one] => format!("topic = {one}"),
+            several => format!("+topic IN ({})", several.join(", ")),
+        };
         let sql = format!(
             "SELECT {COLUMNS} FROM batches
-             WHERE base >= ?1 AND base < ?2 AND topic IN ({}) ORDER BY base LIMIT {MOST_ROWS}",
-            names.join(", ")
+             WHERE base >= ?1 AND base < ?2 AND {filter} ORDER BY base LIMIT {MOST_ROWS}"
         );
         let mut reader = Self {
             known: query(&db, "SELECT next FROM head")?,
