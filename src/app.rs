@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -68,6 +69,7 @@ impl Service {
             shared,
             parts: Parts::new(stop),
             secrets: Vec::new(),
+            metrics: telemetry::collect_metrics()?,
         };
         let caught_up = builder.pipeline(config)?;
         for provider in &config.providers {
@@ -247,6 +249,7 @@ struct Builder {
     parts: Parts,
     /// What is read again from time to time.
     secrets: Vec<SharedSecrets>,
+    metrics: PrometheusHandle,
 }
 
 impl Builder {
@@ -343,7 +346,7 @@ impl Builder {
             log: self.shared.log.clone(),
             clock: self.shared.clock.clone(),
             readiness: readiness(self.shared.log.clone(), progress)?,
-            metrics: telemetry::collect_metrics()?,
+            metrics: self.metrics.clone(),
         };
         let http = config.http.clone();
         self.parts.spawn("http", move |stop| async move {
@@ -352,10 +355,11 @@ impl Builder {
         Ok(())
     }
 
-    /// Reads secrets again, and stops the process when the log cannot go on.
+    /// Reads secrets again, sums up samples, and stops the process when the log cannot go on.
     fn care(&mut self) -> anyhow::Result<()> {
         let secrets = std::mem::take(&mut self.secrets);
         let log = self.shared.log.clone();
+        let metrics = self.metrics.clone();
         self.parts.spawn("care", move |stop| async move {
             while stop
                 .run_until_cancelled(tokio::time::sleep(GLANCE))
@@ -367,6 +371,8 @@ impl Builder {
                         tracing::warn!(%error, "a secret cannot be read again; the old one stays");
                     }
                 }
+                // Without it every sample waits in memory for somebody to ask for the metrics.
+                metrics.run_upkeep();
                 if let Health::Failed(why) = log.health() {
                     anyhow::bail!("the log has to be opened anew: {why}");
                 }

@@ -1,19 +1,17 @@
 //! From the webhook to the durable answer.
 
-use std::{
-    net::SocketAddr,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use crate::{
-    disk::{serve_floor, syncs},
-    figures::{Figures, median, millis, percentile, rate},
+    disk::{Floor, syncs},
+    figures::{Figures, median, micros, millis, percentile, rate},
     load::Load,
+    processor::{Spent, answers, correlates},
     stand::Stand,
 };
 
 const WINDOW: Duration = Duration::from_secs(4);
+const GLANCE: Duration = Duration::from_millis(500);
 const ROUNDS: usize = 3;
 
 #[derive(Default)]
@@ -21,13 +19,17 @@ struct Rounds {
     rate: Vec<f64>,
     p50: Vec<f64>,
     p99: Vec<f64>,
+    /// Microseconds of processor time an answer.
+    processor: Vec<f64>,
 }
 
 impl Rounds {
     fn measure(&mut self, load: Load) -> anyhow::Result<usize> {
-        let begin = Instant::now();
+        let (before, begin) = (Spent::now()?, Instant::now());
         let sent = load.run()?;
         self.rate.push(rate(sent.len(), begin.elapsed()));
+        let spent = Spent::now()?.since(&before, answers);
+        self.processor.push(micros(spent, sent.len()));
         let mut times: Vec<_> = sent.iter().map(|one| one.took).collect();
         self.p50.push(millis(percentile(&mut times, 50)));
         self.p99.push(millis(percentile(&mut times, 99)));
@@ -41,33 +43,28 @@ struct Turns {
     bare: Rounds,
     ours: Rounds,
     through: Vec<f64>,
+    /// Microseconds of processor time from the change to its outcome.
+    pipeline: Vec<f64>,
     disk_p50: Vec<f64>,
     disk_p99: Vec<f64>,
 }
 
 /// Webhooks a second, and how long their answers take.
 pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
-    let floor = serve_floor(folder.path())?;
-    let mut stand = Stand::start(folder.path())?;
     for connections in [32, 128] {
         let mut turns = Turns::default();
         for _ in 0..ROUNDS {
-            turns.take(folder.path(), floor, &mut stand, connections)?;
+            turns.take(connections)?;
         }
         turns.note(figures, connections);
     }
-    stand.stop()
+    Ok(())
 }
 
 impl Turns {
-    fn take(
-        &mut self,
-        folder: &Path,
-        floor: SocketAddr,
-        stand: &mut Stand,
-        connections: usize,
-    ) -> anyhow::Result<()> {
+    /// One round in a folder of its own, so that no round finds what another one left.
+    fn take(&mut self, connections: usize) -> anyhow::Result<()> {
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let load = |address| Load {
             address,
             connections,
@@ -75,12 +72,19 @@ impl Turns {
             rate: None,
             people: None,
         };
-        self.bare.measure(load(floor))?;
-        let begin = Instant::now();
+        let mut times = syncs(folder.path(), 4096, GLANCE)?;
+        let floor = Floor::start(folder.path())?;
+        self.bare.measure(load(floor.address))?;
+        floor.stop();
+        let mut stand = Stand::start(folder.path())?;
+        let (before, begin) = (Spent::now()?, Instant::now());
         let count = self.ours.measure(load(stand.address))?;
         stand.settle()?;
         self.through.push(rate(count, begin.elapsed()));
-        let mut times = syncs(folder, 4096, Duration::from_millis(500))?;
+        let spent = Spent::now()?.since(&before, correlates);
+        self.pipeline.push(micros(spent, count));
+        stand.stop()?;
+        times.extend(syncs(folder.path(), 4096, GLANCE)?);
         self.disk_p50.push(millis(percentile(&mut times, 50)));
         self.disk_p99.push(millis(percentile(&mut times, 99)));
         Ok(())
@@ -110,11 +114,14 @@ impl Turns {
             &mut ours.p99,
             &mut bare.p99,
         );
-        let what = "webhook p50 (floor: fdatasync)";
-        add(what, "ms", &mut ours.p50, &mut self.disk_p50);
-        let what = "webhook p99 (floor: fdatasync)";
-        add(what, "ms", &mut ours.p99, &mut self.disk_p99);
+        let what = "processor time an answer";
+        add(what, "us", &mut ours.processor, &mut bare.processor);
+        let what = "processor time from change to outcome (floor: none)";
+        add(what, "us", &mut self.pipeline, &mut [f64::NAN]);
         let what = "webhook to outcome, backlog included";
         add(what, "1/s", &mut self.through, &mut bare.rate);
+        // What the disk gives to one who syncs alone, at rest: what a wait is made of at least.
+        let what = "the disk itself: append and sync, p50 beside p99";
+        add(what, "ms", &mut self.disk_p50, &mut self.disk_p99);
     }
 }

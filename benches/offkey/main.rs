@@ -11,6 +11,7 @@ mod figures;
 mod ingress;
 mod load;
 mod memory;
+mod processor;
 mod stand;
 mod world;
 

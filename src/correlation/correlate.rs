@@ -22,17 +22,13 @@ pub fn correlate(inputs: &Inputs<'_>) -> Report {
     let person = person(inputs.change, inputs.history);
     let (result, reason, mut impacts) = judge_all(inputs, &person);
     impacts.sort_by(|a, b| {
-        let place = |i: &Impact| {
-            (
-                i.key.provider.clone(),
-                i.key.project.clone(),
-                i.key.id.clone(),
-            )
-        };
-        b.severity
-            .level
-            .cmp(&a.severity.level)
-            .then_with(|| place(a).cmp(&place(b)))
+        let by_place = (&a.key.provider, &a.key.project, &a.key.id).cmp(&(
+            &b.key.provider,
+            &b.key.project,
+            &b.key.id,
+        ));
+        let by_severity = b.severity.level.cmp(&a.severity.level);
+        by_severity.then(by_place)
     });
     let digest = digest(result, &reason, &impacts);
     for impact in &mut impacts {

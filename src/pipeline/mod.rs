@@ -6,7 +6,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::{sync::watch, time::Instant};
@@ -18,7 +18,7 @@ use crate::{
     correlation::{Inputs, Policy, Published, correlate, revise},
     domain::{Record, Report, Topic, quarantine::Quarantined},
     log::{Log, LogError, Member, Position, Share},
-    projection::{Lens, Projection, ProjectionError, Stale},
+    projection::{Lens, Projection, ProjectionError, Said, Stale},
     shutdown::with_grace,
     telemetry::metrics as names,
 };
@@ -159,13 +159,16 @@ impl Pipeline {
                 work.settled = projection.position()?.within(&CAUSES);
             }
             let now = self.clock.now();
-            let mut outputs: Vec<Record> = rejects.iter().map(Quarantined::to_record).collect();
-            for one in &stale {
-                outputs.extend(self.report(one, now));
-            }
+            let refused: Vec<Record> = rejects.iter().map(Quarantined::to_record).collect();
+            let said: Vec<Said> = stale
+                .iter()
+                .filter_map(|one| self.report(one, now))
+                .collect();
+            let news = said.iter().flat_map(|one| &one.records);
+            let outputs: Vec<Record> = refused.iter().chain(news).cloned().collect();
             fail::fail_point!("pipeline.before-commit", |_| std::process::abort());
             if !outputs.is_empty() || work.is_time_to_tell() {
-                match with_grace(shutdown, work.commit(outputs.clone())).await {
+                match with_grace(shutdown, work.commit(outputs)).await {
                     None => return Ok(false),
                     Some(Err(error)) if error.is_retriable() => return Ok(false),
                     Some(result) => result?,
@@ -177,7 +180,10 @@ impl Pipeline {
             }
             let done = stale.iter().map(|stale| (stale.part, stale.change.id));
             let done: Vec<_> = done.collect();
-            with_room(shutdown, || projection.settle(&done, &outputs, self.lens())).await?;
+            with_room(shutdown, || {
+                projection.settle(&done, &said, &refused, self.lens())
+            })
+            .await?;
             fail::fail_point!("pipeline.after-settle", |_| std::process::abort());
             if is_last {
                 return Ok(true);
@@ -185,26 +191,25 @@ impl Pipeline {
         }
     }
 
-    /// The records of one change's news; none when everything was said.
-    fn report(&self, stale: &Stale, now: Timestamp) -> Vec<Record> {
+    /// One change's news; nothing when everything was said.
+    fn report(&self, stale: &Stale, now: Timestamp) -> Option<Said> {
         let inputs = Inputs {
             change: &stale.change,
             history: &stale.history,
             catalogue: &self.catalogue,
             policy: &self.policy,
         };
-        let Some(report) = revise(correlate(&inputs), said_before(stale)) else {
-            return Vec::new();
-        };
+        let report = revise(correlate(&inputs), said_before(stale))?;
         tracing::info_span!("correlate", change.id = %stale.change.id).in_scope(|| note(&report));
         let key = &stale.partition_key;
         let impacts = report
             .impacts
             .iter()
             .map(|impact| impact.to_record(key, now));
-        impacts
+        let records = impacts
             .chain([report.outcome.to_record(key, now)])
-            .collect()
+            .collect();
+        Some(Said { report, records })
     }
 }
 
@@ -304,11 +309,12 @@ fn note(report: &Report) {
         "correlated"
     );
     metrics::counter!(names::OUTCOMES, "result" => outcome.result.label()).increment(1);
+    let mut counts: BTreeMap<_, u64> = BTreeMap::new();
     for impact in &report.impacts {
-        let labels = [
-            ("fate", impact.fate.label()),
-            ("severity", impact.severity.level.label()),
-        ];
-        metrics::counter!(names::IMPACTS, &labels).increment(1);
+        let labels = (impact.fate.label(), impact.severity.level.label());
+        *counts.entry(labels).or_default() += 1;
+    }
+    for ((fate, severity), count) in counts {
+        metrics::counter!(names::IMPACTS, "fate" => fate, "severity" => severity).increment(count);
     }
 }

@@ -1,14 +1,16 @@
 //! Takes records in: each topic into its tables, in any order of topics.
 
+use std::borrow::Cow;
+
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
-    Lens, ProjectionError,
+    Lens, ProjectionError, Said,
     people::{account, person_of_change},
-    touch::{OUR_OUTPUT, Place, Touched, touch_change, touch_project, touch_taken_over},
+    touch::{Place, Touched, touch_change, touch_project, touch_taken_over},
 };
 use crate::domain::{
-    Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
+    Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
     delivery::{DeadLetter, DeliveryRecord},
     inventory::SnapshotSummary,
     quarantine::{Quarantined, Refused},
@@ -38,8 +40,15 @@ fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
     match record.topic {
         Topic::Membership => change(db, record, lens, touched),
         Topic::Inventory => inventory(db, record, lens, touched),
-        Topic::Outcomes => outcome(db, record),
-        Topic::Impacts => impact(db, record, touched.cause),
+        Topic::Outcomes => outcome(db, &record.read()?, &text(record)),
+        Topic::Impacts => {
+            let impact: Impact = record.read()?;
+            if take_impact(db, &impact, &text(record))? {
+                // Another process made it, and we may know more than that one did.
+                touch_change(db, touched.cause, &impact.change_id.to_string())?;
+            }
+            Ok(())
+        }
         Topic::Quarantine => quarantine(db, record),
         Topic::Deliveries => delivery(db, record),
         Topic::DeadLetters => dead_letter(db, record),
@@ -75,8 +84,8 @@ fn reject(db: &Transaction<'_>, record: &Record, (partition, _): Place, why: &st
     Ok(())
 }
 
-fn text(record: &Record) -> String {
-    String::from_utf8_lossy(&record.data).into_owned()
+fn text(record: &Record) -> Cow<'_, str> {
+    String::from_utf8_lossy(&record.data)
 }
 
 fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
@@ -228,8 +237,22 @@ fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
     )
 }
 
-fn outcome(db: &Transaction<'_>, record: &Record) -> Done {
-    let outcome: Outcome = record.read()?;
+/// Takes in what we put out ourselves: it is at hand, and makes no report stale.
+pub(super) fn say(db: &Transaction<'_>, said: &Said) -> Done {
+    let Report {
+        outcome: header,
+        impacts,
+    } = &said.report;
+    for (impact, record) in impacts.iter().zip(&said.records) {
+        take_impact(db, impact, &text(record))?;
+    }
+    match said.records.get(impacts.len()) {
+        Some(record) => outcome(db, header, &text(record)),
+        None => Ok(()),
+    }
+}
+
+fn outcome(db: &Transaction<'_>, outcome: &Outcome, body: &str) -> Done {
     db.prepare_cached(
         "INSERT INTO outcomes (change, revision, body) VALUES (?1, ?2, ?3)
          ON CONFLICT (change) DO UPDATE SET revision = excluded.revision, body = excluded.body
@@ -238,33 +261,34 @@ fn outcome(db: &Transaction<'_>, record: &Record) -> Done {
     .execute(params![
         outcome.change_id.to_string(),
         outcome.revision,
-        text(record)
+        body
     ])?;
     Ok(())
 }
 
-fn impact(db: &Transaction<'_>, record: &Record, cause: Place) -> Done {
-    let impact: Impact = record.read()?;
+/// Takes an impact in; false when it is no news.
+fn take_impact(db: &Transaction<'_>, impact: &Impact, body: &str) -> Result<bool, ProjectionError> {
+    let change = impact.change_id.to_string();
     let news = db
         .prepare_cached(
-            "INSERT INTO impacts (id, change, revision, provider, project, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-         ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, body = excluded.body
-         WHERE excluded.revision > revision",
+            "INSERT INTO impacts (change, id, revision, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (change, id) DO UPDATE
+             SET revision = excluded.revision, body = excluded.body
+             WHERE excluded.revision > revision",
         )?
         .execute(params![
+            change,
             impact.impact_id.to_string(),
-            impact.change_id.to_string(),
             impact.revision,
-            impact.key.provider,
-            impact.key.project,
-            text(record)
+            body
         ])?;
-    if news > 0 && cause != OUR_OUTPUT {
-        // Another process made it, and we may know more than that one did.
-        touch_change(db, cause, &impact.change_id.to_string())?;
+    if news > 0 {
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO places (provider, project, change) VALUES (?1, ?2, ?3)",
+        )?
+        .execute([&impact.key.provider, &impact.key.project, &change])?;
     }
-    Ok(())
+    Ok(news > 0)
 }
 
 fn quarantine(db: &Transaction<'_>, record: &Record) -> Done {

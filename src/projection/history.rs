@@ -1,6 +1,9 @@
 //! Gathers what correlation needs to know of one person.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
@@ -36,13 +39,13 @@ pub(super) fn stale(
         })?
         .collect::<Result<_, _>>()?;
     // One person's changes come together more often than not.
-    let mut known: BTreeMap<String, PersonHistory> = BTreeMap::new();
+    let mut known: BTreeMap<String, Arc<PersonHistory>> = BTreeMap::new();
     let mut all = Vec::with_capacity(rows.len());
     for (id, body, partition_key, person, part) in rows {
         let history = match known.get(&person) {
             Some(history) => history.clone(),
             None => {
-                let history = of_person(db, &person)?;
+                let history = Arc::new(of_person(db, &person)?);
                 known.insert(person, history.clone());
                 history
             }

@@ -9,23 +9,29 @@ pub mod read;
 mod touch;
 
 use std::{
+    collections::HashSet,
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 use sha2::{Digest, Sha256};
 
 use crate::{
     catalogue::Catalogue,
     correlation::{PersonHistory, Policy, Published},
     domain::{
-        ChangeId, MembershipChange, Record, quarantine::Quarantined, record::UnreadableRecord,
+        ChangeId, MembershipChange, Record, Report, Topic, quarantine::Quarantined,
+        record::UnreadableRecord,
     },
     log::{Batch, Position},
 };
 
+/// The most of our own records whose reading back is waited for. A process that lost its share of
+/// the work may never read some.
+const MOST_OWN: usize = 1 << 17;
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// The operator's words by which the log is read: whose account is whose, who leads.
@@ -81,14 +87,25 @@ pub struct Stale {
     /// The key of the partition its outcome and impacts go to.
     pub partition_key: String,
     /// Everything known of its person.
-    pub history: PersonHistory,
+    pub history: Arc<PersonHistory>,
     /// What was said about it already.
     pub published: Published,
+}
+
+/// What is said about one change, and is in the log.
+#[derive(Debug)]
+pub struct Said {
+    /// The news.
+    pub report: Report,
+    /// The records of its impacts, in their order, and of its outcome.
+    pub records: Vec<Record>,
 }
 
 /// The projection, open for writing.
 pub struct Projection {
     db: Connection,
+    /// The ids of what we put out and took in, and the log will give us to read.
+    own: HashSet<String>,
 }
 
 impl Projection {
@@ -108,6 +125,7 @@ impl Projection {
         Self::delete(folder)?;
         let projection = Self {
             db: connect(&path)?,
+            own: HashSet::new(),
         };
         projection
             .db
@@ -121,7 +139,10 @@ impl Projection {
         if !path.exists() {
             return Ok(None);
         }
-        let projection = Self { db: connect(path)? };
+        let projection = Self {
+            db: connect(path)?,
+            own: HashSet::new(),
+        };
         let found = meta(&projection.db, "stamp")?;
         Ok((found.as_deref() == Some(stamp)).then_some(projection))
     }
@@ -169,13 +190,21 @@ impl Projection {
             position.advance(partition, next);
         }
         let transaction = self.db.transaction()?;
-        let entries = batch.entries.iter().map(|entry| {
+        let own = &self.own;
+        let is_news = |record: &Record| !is_own(own, record);
+        let entries = batch.entries.iter().filter(|entry| is_news(&entry.record));
+        let entries = entries.map(|entry| {
             let at = (entry.partition, entry.offset + 1);
             (&entry.record, at)
         });
         apply::apply(&transaction, entries, lens)?;
         put_meta(&transaction, "position", &serde_json::to_string(&position)?)?;
         transaction.commit()?;
+        for entry in &batch.entries {
+            if is_own(&self.own, &entry.record) {
+                self.own.remove(&entry.record.id);
+            }
+        }
         Ok(())
     }
 
@@ -213,26 +242,35 @@ impl Projection {
         Ok(())
     }
 
-    /// Notes that the reports of `done` are made, each a part and a change in it, and that
-    /// `outputs` are in the log.
+    /// Notes that the reports of `done` are made, each a part and a change in it, and that what is
+    /// `said` and what is `refused` is in the log.
     ///
     /// # Errors
     /// [`ProjectionError`]; then nothing was noted.
     pub fn settle(
         &mut self,
         done: &[(u32, ChangeId)],
-        outputs: &[Record],
+        said: &[Said],
+        refused: &[Record],
         lens: Lens<'_>,
     ) -> Result<(), ProjectionError> {
         let transaction = self.db.transaction()?;
-        let outputs = outputs.iter().map(|record| (record, touch::OUR_OUTPUT));
-        apply::apply(&transaction, outputs, lens)?;
+        let refused = refused.iter().map(|record| (record, touch::OUR_OUTPUT));
+        apply::apply(&transaction, refused, lens)?;
+        for one in said {
+            apply::say(&transaction, one)?;
+        }
         for (part, change) in done {
             transaction
                 .prepare_cached("DELETE FROM stale WHERE part = ?1 AND change = ?2")?
                 .execute(params![part, change.to_string()])?;
         }
         transaction.commit()?;
+        if self.own.len() > MOST_OWN {
+            self.own.clear();
+        }
+        let records = said.iter().flat_map(|one| &one.records);
+        self.own.extend(records.map(|record| record.id.clone()));
         Ok(())
     }
 
@@ -245,6 +283,11 @@ impl Projection {
     fn set_meta(&self, name: &str, value: &str) -> Result<(), ProjectionError> {
         Ok(put_meta(&self.db, name, value)?)
     }
+}
+
+/// Whether the record is one that we put out and have taken in.
+fn is_own(own: &HashSet<String>, record: &Record) -> bool {
+    matches!(record.topic, Topic::Outcomes | Topic::Impacts) && own.contains(&record.id)
 }
 
 /// What the projection is built of; another one means that it has to be built anew.
@@ -268,6 +311,8 @@ fn connect(path: &Path) -> Result<Connection, ProjectionError> {
     // Checkpoints sync the file on the way of a report: few of them.
     db.pragma_update(None, "wal_autocheckpoint", 8000)?;
     db.pragma_update(None, "cache_size", -32_000)?;
+    // A statement is planned when it is prepared, and not again for every other parameter.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
     Ok(db)
 }

@@ -29,7 +29,7 @@ pub(super) fn person_of_change(
     match (known, email) {
         (Some((known, _)), None) => Ok(known),
         (Some((_, Some(_))), Some(_)) => Ok(person),
-        (None | Some((_, None)), _) => {
+        (known, _) => {
             db.prepare_cached(
                 "INSERT INTO accounts (system, account, person, email, name)
                  VALUES (?1, ?2, ?3, ?4, ?5)
@@ -43,7 +43,10 @@ pub(super) fn person_of_change(
                 email.map(Email::as_str),
                 who.name
             ])?;
-            rename_changes(db, &change.source, account, &person)?;
+            // Whatever came of an account left a row of it.
+            if known.is_some() {
+                rename_changes(db, &change.source, account, &person)?;
+            }
             Ok(person)
         }
     }
@@ -57,7 +60,7 @@ fn rename_changes(
     person: &str,
 ) -> Result<(), ProjectionError> {
     db.prepare_cached(
-        "UPDATE changes SET person = ?3 WHERE source = ?1 AND account = ?2 AND person = ?4",
+        "UPDATE changes SET person = ?3 WHERE person = ?4 AND source = ?1 AND account = ?2",
     )?
     .execute(params![
         system,
@@ -112,6 +115,8 @@ pub(super) fn account(
             ],
             |row| row.get(0),
         )?;
-    rename_changes(db, provider, &account.id, &person)?;
+    if known.is_some() {
+        rename_changes(db, provider, &account.id, &person)?;
+    }
     Ok((id, person))
 }

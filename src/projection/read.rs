@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn dump(&self) -> Result<String, ProjectionError> {
-        const CONTENT: [&str; 11] = [
+        const CONTENT: [&str; 12] = [
             "SELECT system, account, person, email, name, in_inventory FROM accounts",
             "SELECT * FROM projects",
             "SELECT * FROM members",
@@ -229,7 +229,8 @@ impl<'a> Reader<'a> {
             "SELECT * FROM snapshots",
             "SELECT id, person, recorded_at, partition_key, body FROM changes",
             "SELECT * FROM outcomes",
-            "SELECT * FROM impacts",
+            "SELECT change, id, revision, body FROM impacts",
+            "SELECT * FROM places",
             "SELECT * FROM deliveries",
             "SELECT id, body FROM quarantine UNION ALL SELECT id, body FROM dead_letters",
         ];

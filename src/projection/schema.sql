@@ -51,7 +51,6 @@ CREATE TABLE changes (
     body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX changes_by_person ON changes (person);
-CREATE INDEX changes_by_account ON changes (source, account);
 
 -- Records that cannot be used, until their quarantine is in the log.
 CREATE TABLE rejects (id TEXT PRIMARY KEY, part INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
@@ -70,12 +69,14 @@ CREATE TABLE outcomes (
     change TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL
 ) STRICT;
 CREATE TABLE impacts (
-    id TEXT PRIMARY KEY, change TEXT NOT NULL, revision INTEGER NOT NULL,
-    provider TEXT NOT NULL, project TEXT NOT NULL,
-    body TEXT NOT NULL
+    change TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL,
+    UNIQUE (change, id)
 ) STRICT;
-CREATE INDEX impacts_by_change ON impacts (change);
-CREATE INDEX impacts_by_project ON impacts (provider, project);
+-- Where a change hits keys: few rows for many impacts.
+CREATE TABLE places (
+    provider TEXT NOT NULL, project TEXT NOT NULL, change TEXT NOT NULL,
+    PRIMARY KEY (provider, project, change)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE deliveries (
     sink TEXT NOT NULL, event TEXT NOT NULL, status TEXT NOT NULL, body TEXT NOT NULL,

@@ -103,9 +103,9 @@ pub(super) fn touch_project(
 ) -> Done {
     db.prepare_cached(
         "INSERT INTO stale
-         SELECT DISTINCT changes.part, changes.id, ?4, ?5
-         FROM impacts JOIN changes ON changes.id = impacts.change
-         WHERE impacts.provider = ?1 AND impacts.project = ?2 AND changes.effective_at >= ?3
+         SELECT changes.part, changes.id, ?4, ?5
+         FROM places JOIN changes ON changes.id = places.change
+         WHERE places.provider = ?1 AND places.project = ?2 AND changes.effective_at >= ?3
          ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
     )?
     .execute(params![

@@ -89,7 +89,7 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        let mut seen = HashSet::new();
+        let mut seen = Keys::default();
         while let Some(key) = fields.next_key_seed(Key)? {
             if key.contains('\0') {
                 return Err(A::Error::custom("a key holds the NUL character"));
@@ -100,6 +100,30 @@ impl<'de> Visitor<'de> for Strict {
             fields.next_value_seed(Self)?;
         }
         Ok(())
+    }
+}
+
+/// The keys of one object.
+#[derive(Default)]
+struct Keys<'a> {
+    /// Most objects have few, and looking through them is quicker than hashing.
+    few: Vec<Cow<'a, str>>,
+    many: HashSet<Cow<'a, str>>,
+}
+
+impl<'a> Keys<'a> {
+    const FEW: usize = 16;
+
+    /// False when it was there already.
+    fn insert(&mut self, key: Cow<'a, str>) -> bool {
+        if self.few.contains(&key) {
+            return false;
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(key);
+            return true;
+        }
+        self.many.insert(key)
     }
 }
 
@@ -154,6 +178,17 @@ mod tests {
     fn what_has_two_meanings_or_none_is_refused(#[case] body: Vec<u8>, #[case] why: &str) {
         let said = check(&body).unwrap_err();
         assert!(said.contains(why), "{said}");
+    }
+
+    #[test]
+    fn a_key_given_twice_is_found_among_many() {
+        for (first, second) in [(0, 39), (20, 39), (0, 1), (30, 31)] {
+            let keys: Vec<String> = (0..40)
+                .map(|n| format!("\"{}\":0", if n == second { first } else { n }))
+                .collect();
+            let said = check(format!("{{{}}}", keys.join(",")).as_bytes()).unwrap_err();
+            assert!(said.contains("one key twice"), "{said}");
+        }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 
 use super::batch::NO_BATCH;
 use crate::log::LogError;
@@ -35,13 +35,19 @@ pub(super) fn open_writer(file: &Path) -> Result<Connection, LogError> {
 pub(super) fn open_reader(file: &Path) -> Result<Connection, LogError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let db = Connection::open_with_flags(file, flags).map_err(|error| classify(&error))?;
-    db.busy_timeout(Duration::from_secs(5))
-        .map_err(|error| classify(&error))?;
+    plan_once(&db).map_err(|error| classify(&error))?;
     Ok(db)
 }
 
-fn settle(db: &Connection, is_new: bool) -> rusqlite::Result<()> {
+/// Waits for others, and plans a statement when it is prepared, never again for another parameter.
+fn plan_once(db: &Connection) -> rusqlite::Result<()> {
     db.busy_timeout(Duration::from_secs(5))?;
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
+}
+
+fn settle(db: &Connection, is_new: bool) -> rusqlite::Result<()> {
+    plan_once(db)?;
     let mode: String = db.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
     if mode != "wal" {
         return Err(rusqlite::Error::InvalidParameterName(format!(

@@ -16,8 +16,11 @@ use crate::{
     log::{LogError, Retention},
 };
 
-/// How often the write-ahead log is brought into the file.
+/// How often to see whether a full disk has room again.
 const TICK: Duration = Duration::from_millis(200);
+/// The write-ahead log is brought into the file every so many ticks: each time costs whoever
+/// appends meanwhile some of the disk, and pages that change often are written once.
+const TICKS_OF_CHECKPOINT: u32 = 5;
 /// Retention and compaction come every so many ticks.
 const TICKS_OF_CLEANING: u32 = 300;
 /// Beyond so many pages (64 MiB) the writer waits until the write-ahead log starts anew.
@@ -54,7 +57,7 @@ impl Maintenance {
     pub(super) fn run(self) {
         let mut tick: u32 = 0;
         while let Some(jobs) = self.jobs.upgrade() {
-            let done = self.tick(&jobs, tick.is_multiple_of(TICKS_OF_CLEANING));
+            let done = self.tick(&jobs, tick);
             if let Err(error) = done {
                 tracing::warn!(%error, "the log could not be put in order; trying again");
             }
@@ -64,16 +67,16 @@ impl Maintenance {
         }
     }
 
-    fn tick(&self, jobs: &mpsc::Sender<Job>, cleaning: bool) -> Result<(), LogError> {
+    fn tick(&self, jobs: &mpsc::Sender<Job>, tick: u32) -> Result<(), LogError> {
         // A full queue is being worked on, and needs no probe to find out whether it can be.
         drop(jobs.try_send(Job::Probe));
-        if self.checkpoint()? > MOST_WAL_PAGES {
+        if tick.is_multiple_of(TICKS_OF_CHECKPOINT) && self.checkpoint()? > MOST_WAL_PAGES {
             perform(jobs, |db| {
                 db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
                     .map_err(|error| classify(&error))
             })?;
         }
-        if cleaning {
+        if tick.is_multiple_of(TICKS_OF_CLEANING) {
             for (topic, keep) in &self.retention.0 {
                 self.expire(jobs, *topic, *keep)?;
             }

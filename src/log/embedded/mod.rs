@@ -8,6 +8,7 @@ mod compaction;
 mod connection;
 mod maintenance;
 mod reader;
+mod recent;
 #[cfg(test)]
 mod tests;
 mod writer;
@@ -28,6 +29,7 @@ use self::{
     connection::{check_tail, cursor, open_reader, open_writer, query},
     maintenance::Maintenance,
     reader::{EmbeddedFollower, EmbeddedMember, Reader, whole},
+    recent::Recent,
     writer::{Job, MOST_RECORD_BYTES, Writer},
 };
 use super::{Follower, Health, Log, LogError, Member, Partition, Position, Retention, Share};
@@ -45,7 +47,7 @@ pub struct EmbeddedLog {
     identity: String,
     jobs: mpsc::Sender<Job>,
     health: Arc<ArcSwap<Health>>,
-    head: watch::Receiver<u64>,
+    recent: watch::Receiver<Recent>,
     /// Held by the one process that serves the folder.
     _lock: Option<fs::File>,
 }
@@ -111,7 +113,7 @@ impl EmbeddedLog {
         let identity: String = query(&db, "SELECT identity FROM head")?;
         let next: i64 = query(&db, "SELECT next FROM head")?;
         let (jobs, waiting) = mpsc::channel(WAITING_ROOM);
-        let (announce, head) = watch::channel(next.cast_unsigned());
+        let (announce, recent) = watch::channel(Recent::new(next));
         let health = Arc::new(ArcSwap::from_pointee(Health::Writable));
         let writer = Writer::open(&file, waiting, clock, health.clone(), announce)?;
         spawn("offkey-log", move || writer.run())?;
@@ -120,7 +122,7 @@ impl EmbeddedLog {
             identity,
             jobs,
             health,
-            head,
+            recent,
             _lock: lock,
         })
     }
@@ -130,7 +132,7 @@ impl EmbeddedLog {
     }
 
     fn reader(&self, topics: &[Topic], next: i64) -> Result<Reader, LogError> {
-        Reader::new(open_reader(&self.file)?, topics, next, self.head.clone())
+        Reader::new(open_reader(&self.file)?, topics, next, self.recent.clone())
     }
 }
 

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 use super::{
     batch::{COLUMNS, StoredBatch},
     connection::{classify, cursor, query},
+    recent::Recent,
     writer::Job,
 };
 use crate::{
@@ -24,15 +25,18 @@ const MOST_ROWS: usize = 64;
 /// Reads the records of some topics in order of their offsets.
 pub(super) struct Reader {
     db: Connection,
-    /// The names of the topics as an SQL list; they are ours, not anybody's input.
-    topics: String,
+    topics: Vec<Topic>,
+    /// Finds rows of these topics; their names are ours, not anybody's input.
+    sql: String,
+    /// The offset behind everything that is known to be there.
+    known: i64,
     /// The offset from which rows were not fetched yet.
     fetched: i64,
     /// Records before this offset were given out.
     next: i64,
     /// Fetched and not given out.
     waiting: VecDeque<Entry>,
-    head: watch::Receiver<u64>,
+    recent: watch::Receiver<Recent>,
 }
 
 impl Reader {
@@ -40,16 +44,28 @@ impl Reader {
         db: Connection,
         topics: &[Topic],
         next: i64,
-        head: watch::Receiver<u64>,
+        recent: watch::Receiver<Recent>,
     ) -> Result<Self, LogError> {
         let names: Vec<_> = topics.iter().map(|topic| format!("'{topic}'")).collect();
+        // With several topics the rows have to come in the order of the table: by the index they
+        // would all be read and sorted, however few are wanted, hence the plus that hides it.
+        let filter = match names.as_slice() {
+            [one] => format!("topic = {one}"),
+            several => format!("+topic IN ({})", several.join(", ")),
+        };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM batches
+             WHERE base >= ?1 AND base < ?2 AND {filter} ORDER BY base LIMIT {MOST_ROWS}"
+        );
         let mut reader = Self {
+            known: query(&db, "SELECT next FROM head")?,
             db,
-            topics: names.join(", "),
+            topics: topics.to_vec(),
+            sql,
             fetched: next,
             next,
             waiting: VecDeque::new(),
-            head,
+            recent,
         };
         reader.seek(next)?;
         Ok(reader)
@@ -76,22 +92,25 @@ impl Reader {
     async fn next(&mut self, most: usize) -> Result<Batch, LogError> {
         loop {
             // Marked before looking, so that what is appended meanwhile wakes us.
-            self.head.borrow_and_update();
+            self.known = self.known.max(self.recent.borrow_and_update().end());
             if let Some(batch) = self.take(most)? {
                 return Ok(batch);
             }
-            // A wake-up and the end of the wait are alike: there may be something now.
-            if let Ok(Err(_closed)) = tokio::time::timeout(GLANCE, self.head.changed()).await {
-                return Err(LogError::Closed);
+            match tokio::time::timeout(GLANCE, self.recent.changed()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(_closed)) => return Err(LogError::Closed),
+                // Another process tells nobody.
+                Err(_elapsed) => self.known = query(&self.db, "SELECT next FROM head")?,
             }
         }
     }
 
     /// What is there; nothing when the position does not move either.
     fn take(&mut self, most: usize) -> Result<Option<Batch>, LogError> {
-        let head: i64 = query(&self.db, "SELECT next FROM head")?;
-        while self.waiting.len() < most && self.fetched < head {
-            self.fetch(head)?;
+        while self.waiting.len() < most && self.fetched < self.known {
+            if !self.recall() {
+                self.fetch(most)?;
+            }
         }
         let count = most.min(self.waiting.len());
         let entries: Vec<Entry> = self.waiting.drain(..count).collect();
@@ -110,31 +129,36 @@ impl Reader {
         }))
     }
 
-    /// Fetches some rows before `head`; moves `fetched` in any case.
-    fn fetch(&mut self, head: i64) -> Result<(), LogError> {
-        let sql = format!(
-            "SELECT {COLUMNS} FROM batches
-             WHERE base >= ?1 AND base < ?2 AND topic IN ({}) ORDER BY base LIMIT {MOST_ROWS}",
-            self.topics
-        );
+    /// Takes a commit that is in memory still; false when it is not.
+    fn recall(&mut self) -> bool {
+        let Some(commit) = self.recent.borrow().holding(self.fetched) else {
+            return false;
+        };
+        let from = self.fetched.max(self.next);
+        self.waiting.extend(commit.entries(&self.topics, from));
+        self.fetched = commit.end();
+        true
+    }
+
+    /// Fetches rows of what is known until `most` records wait; moves `fetched` in any case.
+    fn fetch(&mut self, most: usize) -> Result<(), LogError> {
         let failed = |error: rusqlite::Error| classify(&error);
-        let mut statement = self.db.prepare_cached(&sql).map_err(failed)?;
+        let mut statement = self.db.prepare_cached(&self.sql).map_err(failed)?;
         let rows = statement
-            .query_map([self.fetched, head], StoredBatch::from_row)
+            .query_map([self.fetched, self.known], StoredBatch::from_row)
             .map_err(failed)?;
-        let mut count = 0;
-        for row in rows {
+        for (row, count) in rows.zip(1..) {
             let batch = row.map_err(failed)?;
-            let entries = batch.open()?;
             let next = self.next.cast_unsigned();
+            let entries = batch.open()?.into_iter();
             self.waiting
-                .extend(entries.into_iter().filter(|entry| entry.offset >= next));
+                .extend(entries.filter(|entry| entry.offset >= next));
             self.fetched = batch.end();
-            count += 1;
+            if count == MOST_ROWS || self.waiting.len() >= most {
+                return Ok(());
+            }
         }
-        if count < MOST_ROWS {
-            self.fetched = head;
-        }
+        self.fetched = self.known;
         Ok(())
     }
 }

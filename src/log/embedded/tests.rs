@@ -46,12 +46,49 @@ async fn a_damaged_row_is_refused_and_never_skipped() {
         [],
     )
     .unwrap();
-    let mut follower = log.follow(&[Topic::Impacts], &Position::default()).unwrap();
+    // Another process has none of it in memory.
+    let beside = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
+    let mut follower = beside
+        .follow(&[Topic::Impacts], &Position::default())
+        .unwrap();
     assert!(matches!(follower.next(9).await, Err(LogError::Corrupt(_))));
     db.execute("DELETE FROM batches WHERE base = 1", [])
         .unwrap();
     let opened = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock));
     assert!(matches!(opened, Err(LogError::Corrupt(_))));
+}
+
+#[tokio::test]
+async fn a_follower_misses_nothing_whoever_wrote_it_and_however_late_it_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let serving = serve(&folder);
+    let beside = EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
+    let topics = [Topic::Membership, Topic::Impacts];
+    let mut prompt = serving.follow(&topics, &Position::default()).unwrap();
+    let mut late = serving.follow(&topics, &Position::default()).unwrap();
+    let (mut sent, mut seen) = (Vec::new(), Vec::new());
+    for n in 0..60 {
+        let records: Vec<_> = topics
+            .iter()
+            .map(|topic| record(*topic, "k", &n.to_string()))
+            .chain([record(Topic::Lookups, "k", "not asked for")])
+            .collect();
+        // By turns of several, so that there are gaps between commits of this process.
+        let log = if n % 7 < 3 { &beside } else { &serving };
+        log.append(records.clone()).await.unwrap();
+        sent.extend_from_slice(&records[..2]);
+        if n % 5 == 0 {
+            seen.extend(prompt.next(3).await.unwrap().entries);
+        }
+    }
+    for (follower, seen) in [(&mut prompt, &mut seen), (&mut late, &mut Vec::new())] {
+        while seen.len() < sent.len() {
+            seen.extend(follower.next(7).await.unwrap().entries);
+        }
+        assert!(seen.is_sorted_by_key(|entry| entry.offset));
+        let records: Vec<_> = seen.iter().map(|entry| entry.record.clone()).collect();
+        assert_eq!(records, sent);
+    }
 }
 
 #[tokio::test]

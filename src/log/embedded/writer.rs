@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{
     batch::{NO_BATCH, Place, StoredBatch},
     connection::{classify, open_writer},
+    recent::{Commit, Recent},
 };
 use crate::{
     clock::Clock,
@@ -43,7 +44,7 @@ pub(super) struct Writer {
     jobs: mpsc::Receiver<Job>,
     clock: Arc<dyn Clock>,
     health: Arc<ArcSwap<Health>>,
-    head: watch::Sender<u64>,
+    recent: watch::Sender<Recent>,
 }
 
 impl Writer {
@@ -52,14 +53,14 @@ impl Writer {
         jobs: mpsc::Receiver<Job>,
         clock: Arc<dyn Clock>,
         health: Arc<ArcSwap<Health>>,
-        head: watch::Sender<u64>,
+        recent: watch::Sender<Recent>,
     ) -> Result<Self, LogError> {
         Ok(Self {
             db: open_writer(file)?,
             jobs,
             clock,
             health,
-            head,
+            recent,
         })
     }
 
@@ -71,6 +72,8 @@ impl Writer {
                 Job::Append { .. } => self.commit_with_others(job),
                 Job::Maintain(work) => {
                     work(&mut self.db);
+                    // What was deleted or rewritten is not given out any more.
+                    self.recent.send_modify(Recent::forget);
                     None
                 }
                 Job::Probe => {
@@ -102,7 +105,7 @@ impl Writer {
                 }
             }
         }
-        let result = self.write(&group);
+        let result = self.write(&mut group);
         if let Err(error) = &result {
             self.note_failure(error);
         } else {
@@ -112,23 +115,25 @@ impl Writer {
         left
     }
 
-    fn write(&mut self, group: &Group) -> Result<(), LogError> {
+    fn write(&mut self, group: &mut Group) -> Result<(), LogError> {
         if let Health::Failed(why) = self.health.load().as_ref() {
             return Err(LogError::Failed(why.clone()));
         }
         let at = self.clock.now().as_microsecond();
-        let result = self
+        let base = self
             .db
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| classify(&error))
             .and_then(|transaction| {
-                let next = insert(&transaction, group, at)?;
+                let base = insert(&transaction, group, at)?;
                 fail::fail_point!("log.before-commit", |_| std::process::abort());
                 transaction.commit().map_err(|error| classify(&error))?;
                 fail::fail_point!("log.after-commit", |_| std::process::abort());
-                Ok(next)
+                Ok(base)
             })?;
-        self.head.send_replace(result.cast_unsigned());
+        let topics = std::mem::take(&mut group.by_topic).into_iter().collect();
+        let commit = Commit::new(base, topics);
+        self.recent.send_modify(|recent| recent.push(commit));
         Ok(())
     }
 
@@ -205,13 +210,14 @@ impl Group {
     }
 }
 
-/// Writes one row a topic and returns the new head.
+/// Writes one row a topic and returns the offset of the first record.
 fn insert(transaction: &Transaction<'_>, group: &Group, at: i64) -> Result<i64, LogError> {
     let failed = |error: rusqlite::Error| classify(&error);
-    let mut next: i64 = transaction
+    let base: i64 = transaction
         .prepare_cached("SELECT next FROM head")
         .and_then(|mut head| head.query_row([], |row| row.get(0)))
         .map_err(failed)?;
+    let mut next = base;
     for (topic, records) in &group.by_topic {
         // Bounded rows keep reading and rewriting bounded, however large one append is.
         for chunk in records.chunks(MOST_RECORDS) {
@@ -241,7 +247,7 @@ fn insert(transaction: &Transaction<'_>, group: &Group, at: i64) -> Result<i64, 
             .and_then(|mut cursor| cursor.execute(params![group, through]))
             .map_err(failed)?;
     }
-    Ok(next)
+    Ok(base)
 }
 
 fn insert_batch(
