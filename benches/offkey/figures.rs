@@ -68,11 +68,6 @@ pub(crate) fn millis(d: Duration) -> f64 {
     d.as_secs_f64() * 1000.0
 }
 
-/// The share of one of `count` in `d`, in microseconds.
-pub(crate) fn micros(d: Duration, count: usize) -> f64 {
-    d.as_secs_f64() * 1e6 / f64::from(u32::try_from(count).unwrap_or(u32::MAX))
-}
-
 /// How many a second.
 pub(crate) fn rate(count: usize, time: Duration) -> f64 {
     f64::from(u32::try_from(count).unwrap_or(u32::MAX)) / time.as_secs_f64()

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::{
     disk::{Floor, syncs},
-    figures::{Figures, median, micros, millis, percentile, rate},
+    figures::{Figures, median, millis, percentile, rate},
     load::Load,
     processor::{Spent, answers, correlates},
     stand::Stand,
@@ -124,4 +124,9 @@ impl Turns {
         let what = "the disk itself: append and sync, p50 beside p99";
         add(what, "ms", &mut self.disk_p50, &mut self.disk_p99);
     }
+}
+
+/// The share of one of `count` in `d`, in microseconds.
+fn micros(d: Duration, count: usize) -> f64 {
+    d.as_secs_f64() * 1e6 / f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
