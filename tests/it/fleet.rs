@@ -225,6 +225,26 @@ fn the_oracle_sees_what_is_said_twice_when_transactions_prove_nothing() {
 }
 
 #[test]
+fn a_group_whose_client_stands_still_is_left_and_joined_again() {
+    if !is_over_kafka() {
+        return;
+    }
+    let impatient = "[log.kafka.librdkafka]\n\"max.poll.interval.ms\" = \"7000\"";
+    let stage = Stage::set_at(&Cluster::shared().brokers, impatient);
+    let stuck = [("FAILPOINTS", "kafka.group-poll=200*off->1*sleep(12000)")];
+    let mut fleet = Fleet::set(stage, 2, &stuck);
+    under_load(
+        &mut fleet,
+        "a client that stands still",
+        |fleet, _, oracle| {
+            thread::sleep(LONGER_THAN_A_SESSION);
+            until_every_partition_moves(&fleet.stages[0], oracle, "still");
+        },
+    );
+    assert!(fleet.is_running(0) && fleet.is_running(1));
+}
+
+#[test]
 fn a_broker_of_three_that_dies_or_freezes_costs_nothing() {
     if !is_over_kafka() {
         return;

@@ -1,6 +1,6 @@
 //! What every client of the cluster is configured with.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rdkafka::ClientConfig;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -93,6 +93,10 @@ pub enum KafkaConfigError {
 #[derive(Clone)]
 pub(super) struct Settings {
     base: ClientConfig,
+    /// The names of the settings that the user gave.
+    given: BTreeSet<String>,
+    /// In milliseconds. Clients that join no group have one too, and compare it with the rest.
+    session: String,
     pub(super) tokens: Option<Arc<TokenSource>>,
     pub(super) append_timeout: Duration,
     pub(super) max_record: usize,
@@ -123,6 +127,8 @@ impl Settings {
         };
         let settings = Self {
             base,
+            given: config.librdkafka.keys().cloned().collect(),
+            session: config.session_timeout.as_millis().to_string(),
             tokens,
             append_timeout: config.append_timeout,
             max_record,
@@ -134,17 +140,27 @@ impl Settings {
         Ok(settings)
     }
 
+    /// The common settings and these. What the user gave stays: what must not was refused.
     fn with(&self, settings: &[(&str, &str)]) -> ClientConfig {
         let mut config = self.base.clone();
-        for (name, value) in settings {
-            config.set(*name, *value);
-        }
+        self.put(&mut config, settings);
         config
+    }
+
+    fn put(&self, config: &mut ClientConfig, settings: &[(&str, &str)]) {
+        for (name, value) in settings {
+            if !self.given.contains(*name) {
+                config.set(*name, *value);
+            }
+        }
     }
 
     /// For questions about the cluster, what is not committed included.
     pub(super) fn questions(&self) -> ClientConfig {
-        self.with(&[("isolation.level", "read_uncommitted")])
+        self.with(&[
+            ("session.timeout.ms", &self.session),
+            ("isolation.level", "read_uncommitted"),
+        ])
     }
 
     /// For reading partitions that are named, from offsets that are named.
@@ -152,6 +168,7 @@ impl Settings {
         self.with(&[
             // It is never joined; without a name the client gives out no records.
             ("group.id", "offkey-readers"),
+            ("session.timeout.ms", &self.session),
             ("isolation.level", "read_committed"),
             ("enable.auto.commit", "false"),
             ("enable.auto.offset.store", "false"),
@@ -168,11 +185,10 @@ impl Settings {
 
     /// For holding a share of a group's work.
     pub(super) fn group(&self, group: &str, config: &KafkaConfig) -> ClientConfig {
-        let session = config.session_timeout.as_millis().to_string();
         let heartbeat = (config.session_timeout.as_millis() / 4).to_string();
         self.with(&[
             ("group.id", group),
-            ("session.timeout.ms", &session),
+            ("session.timeout.ms", &self.session),
             ("heartbeat.interval.ms", &heartbeat),
             ("max.poll.interval.ms", "60000"),
             ("partition.assignment.strategy", "cooperative-sticky"),
@@ -204,15 +220,17 @@ impl Settings {
     pub(super) fn transactions(&self, id: &str, timeout: Duration) -> ClientConfig {
         let timeout = timeout.as_millis().to_string();
         let mut config = self.producer();
-        config
-            .set("transactional.id", id)
-            .set("transaction.timeout.ms", &timeout)
+        let settings = [
+            ("transactional.id", id),
+            ("transaction.timeout.ms", timeout.as_str()),
             // Outputs go in as few requests as can be; the flush at their end waits for nothing.
-            .set("linger.ms", "50")
+            ("linger.ms", "50"),
             // A step of one transaction must not wait out the default of 100 ms because the
             // brokers are still busy with the one before.
-            .set("retry.backoff.ms", "1")
-            .set("retry.backoff.max.ms", "50");
+            ("retry.backoff.ms", "1"),
+            ("retry.backoff.max.ms", "50"),
+        ];
+        self.put(&mut config, &settings);
         // Neither may exceed the transaction's: the client fits them to it.
         config.remove("message.timeout.ms");
         config.remove("socket.timeout.ms");
@@ -334,6 +352,8 @@ mod tests {
         for config in [known.reader(), known.producer(), known.questions()] {
             assert_eq!(config.get("socket.nagle.disable"), Some("true"));
         }
+        let known = settings("[librdkafka]\n\"linger.ms\" = \"7\"").unwrap();
+        assert_eq!(known.producer().get("linger.ms"), Some("7"));
         let error = settings("[librdkafka]\n\"socket.nagel\" = \"true\"").err();
         assert!(error.unwrap().to_string().contains("socket.nagel"));
     }
