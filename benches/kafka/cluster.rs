@@ -18,7 +18,10 @@ use offkey::{
     log::Log,
 };
 
-use crate::world::{SOURCE, secret};
+use crate::{
+    ends::Ends,
+    world::{SOURCE, secret},
+};
 
 /// The most records of one append.
 const STEP: usize = 2000;
@@ -37,17 +40,22 @@ impl Cluster {
         Ok(Self { brokers, folder })
     }
 
-    /// Topics and folders that nobody else uses.
+    /// Topics and folders that nobody else uses. The topics are there, with leaders.
     pub(crate) fn place(&self) -> anyhow::Result<Place> {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         fs::write(folder.path().join("word"), secret())?;
         fs::write(folder.path().join("key"), "no key")?;
-        Ok(Place {
+        let place = Place {
             brokers: self.brokers.clone(),
             prefix: format!("b{}.", NEXT.fetch_add(1, Ordering::Relaxed)),
             folder,
-        })
+        };
+        drop(place.log()?);
+        for topic in Topic::ALL {
+            Ends::new(&place, topic)?.sum()?;
+        }
+        Ok(place)
     }
 }
 
@@ -124,7 +132,7 @@ poll = "1day"
         Ok(file)
     }
 
-    /// The log; creates the topics.
+    /// The log, to write to.
     pub(crate) fn log(&self) -> anyhow::Result<Arc<dyn Log>> {
         let file = self.configure("writer", SocketAddr::from(([127, 0, 0, 1], 0)))?;
         let config = Config::load(Some(&file), &Overrides::default())?;

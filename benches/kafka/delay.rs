@@ -57,7 +57,6 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
     append(place.log()?.as_ref(), keys(0..PEOPLE, KEYS_EACH))?;
     let service = Service::start(&place, "one")?;
     let bare_place = bench.cluster.place()?;
-    drop(bare_place.log()?);
     let (mut ours, mut bare) = (Rounds::default(), Rounds::default());
     for _ in 0..bench.rounds {
         ours.take(&place, service.address)?;

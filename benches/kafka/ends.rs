@@ -92,7 +92,7 @@ impl Ends {
     }
 
     /// The sum of the offsets at which what is committed ends.
-    fn sum(&self) -> anyhow::Result<i64> {
+    pub(crate) fn sum(&self) -> anyhow::Result<i64> {
         let found = committed(&self.client, &self.list)?;
         let ends = found.elements().into_iter().map(|one| one.offset());
         Ok(ends.filter_map(Offset::to_raw).sum())

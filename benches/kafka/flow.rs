@@ -53,7 +53,6 @@ impl Turns {
         service.stop()?;
         self.ours.push(speed);
         let place = bench.cluster.place()?;
-        drop(place.log()?);
         self.floor.push(bare(&place, people, keys_each, sizes)?);
         Ok(())
     }

@@ -62,7 +62,6 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
 /// Each round has topics of its own, so that none works on what another one left.
 fn take_turns(bench: &Bench, way: Way, bare: &mut Rounds, ours: &mut Rounds) -> anyhow::Result<()> {
     let place = bench.cluster.place()?;
-    drop(place.log()?);
     let minimal = MinimalHttp::start(&place)?;
     bare.measure(minimal.address, way)?;
     minimal.stop();

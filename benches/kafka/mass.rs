@@ -32,7 +32,6 @@ pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {
         impact: impacts.bytes / impacts.records.max(1),
     };
     let place = bench.cluster.place()?;
-    drop(place.log()?);
     let minimal = Minimal::start(&place, owners(people, KEYS_EACH)?, sizes)?;
     let floor = leave_together(&place, people)?;
     minimal.stop()?;
