@@ -17,6 +17,8 @@ use rdkafka::{
 use crate::cluster::Place;
 
 const ASK: Duration = Duration::from_secs(10);
+/// How long new partitions may take to have leaders, on a machine that is busy.
+const LEADERS: Duration = Duration::from_mins(2);
 /// How often to look where a topic ends.
 const GLANCE: Duration = Duration::from_millis(5);
 /// After how long without a change everything has probably come.
@@ -56,7 +58,7 @@ pub(crate) fn committed(
     client: &BaseConsumer,
     list: &TopicPartitionList,
 ) -> anyhow::Result<TopicPartitionList> {
-    let until = Instant::now() + ASK;
+    let until = Instant::now() + LEADERS;
     loop {
         match client.offsets_for_times(list.clone(), ASK) {
             Err(_) if Instant::now() < until => thread::sleep(GLANCE),
