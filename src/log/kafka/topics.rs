@@ -188,6 +188,13 @@ impl Topics<'_> {
                 thread::sleep(GLANCE);
             }
         }
+        // A partition that is there has no leader yet for a moment.
+        let partitions = self.cluster.partitions(topics)?;
+        while let Err(error) = self.cluster.ends(&partitions) {
+            if Instant::now() > until {
+                return Err(error);
+            }
+        }
         Ok(())
     }
 

@@ -1,9 +1,10 @@
 //! Puts the service together: the only place that builds concrete things.
 
+mod logs;
+
 use std::{
     collections::BTreeMap,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -13,13 +14,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-#[cfg(feature = "kafka")]
-use crate::log::kafka::KafkaLog;
+pub use self::logs::{Place, attach_log, log_to_fill, log_to_read, serve_log};
 use crate::{
     catalogue::Catalogue,
     clock::Clock,
     config::{
-        Config, ConfigError, LogKind,
+        Config, ConfigError,
         provider::ProviderConfig,
         secret::{SecretRef, Secrets},
         sink::SinkConfig,
@@ -27,7 +27,7 @@ use crate::{
     correlation::Policy,
     ingress::{self, IngressState, Inlet, Readiness},
     inventory::{Provider, poll::Poller, providers::deepgram::DeepgramProvider},
-    log::{Health, Log, Position, embedded::EmbeddedLog},
+    log::{Health, Log, Position},
     pipeline::Pipeline,
     shutdown::{Ending, Parts},
     sinks::{self, worker::SinkWorker},
@@ -115,99 +115,6 @@ pub fn catalogue(config: &Config) -> anyhow::Result<Catalogue> {
     }
     Ok(catalogue)
 }
-
-/// Opens the log that `config` names as the process that serves it.
-///
-/// # Errors
-/// When it cannot be had.
-pub fn serve_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Log>> {
-    let (path, retention) = (&config.log.path, config.log.retention());
-    match config.log.kind {
-        LogKind::Embedded => Ok(Arc::new(EmbeddedLog::serve(path, clock, retention)?)),
-        #[cfg(feature = "kafka")]
-        LogKind::Kafka => Ok(Arc::new(KafkaLog::serve(
-            config.log.kafka()?,
-            path,
-            retention,
-        )?)),
-        #[cfg(not(feature = "kafka"))]
-        LogKind::Kafka => anyhow::bail!(NO_KAFKA),
-    }
-}
-
-/// Opens the log that `config` names beside the process that serves it.
-///
-/// # Errors
-/// When it cannot be had.
-pub fn attach_log(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<Arc<dyn Log>> {
-    match config.log.kind {
-        LogKind::Embedded => Ok(Arc::new(EmbeddedLog::attach(&config.log.path, clock)?)),
-        #[cfg(feature = "kafka")]
-        LogKind::Kafka => {
-            let kafka = config.log.kafka()?;
-            Ok(Arc::new(KafkaLog::attach(kafka, config.log.retention())?))
-        }
-        #[cfg(not(feature = "kafka"))]
-        LogKind::Kafka => anyhow::bail!(NO_KAFKA),
-    }
-}
-
-/// Where a log is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// In this folder.
-    Folder(PathBuf),
-    /// On the cluster that the configuration names.
-    Cluster,
-}
-
-/// Opens the log in `place` while nobody writes into it; a folder is held.
-///
-/// # Errors
-/// When there is none, it is served, or it cannot be had.
-pub fn log_to_read(
-    config: &Config,
-    place: &Place,
-    clock: Arc<dyn Clock>,
-) -> anyhow::Result<Arc<dyn Log>> {
-    match place {
-        Place::Folder(folder) if !EmbeddedLog::is_in(folder) => {
-            anyhow::bail!("there is no log in {}", folder.display())
-        }
-        Place::Folder(folder) => Ok(Arc::new(EmbeddedLog::hold(folder, clock)?)),
-        #[cfg(feature = "kafka")]
-        Place::Cluster => {
-            let kafka = config.log.kafka()?;
-            Ok(Arc::new(KafkaLog::attach(kafka, config.log.retention())?))
-        }
-        #[cfg(not(feature = "kafka"))]
-        Place::Cluster => anyhow::bail!(NO_KAFKA),
-    }
-}
-
-/// Opens the log in `place` to fill it, creating what is absent; a folder is held.
-///
-/// # Errors
-/// When it is served or cannot be had.
-pub fn log_to_fill(
-    config: &Config,
-    place: &Place,
-    clock: Arc<dyn Clock>,
-) -> anyhow::Result<Arc<dyn Log>> {
-    match place {
-        Place::Folder(folder) => Ok(Arc::new(EmbeddedLog::hold(folder, clock)?)),
-        #[cfg(feature = "kafka")]
-        Place::Cluster => {
-            let kafka = config.log.kafka()?;
-            Ok(Arc::new(KafkaLog::fill(kafka, config.log.retention())?))
-        }
-        #[cfg(not(feature = "kafka"))]
-        Place::Cluster => anyhow::bail!(NO_KAFKA),
-    }
-}
-
-#[cfg(not(feature = "kafka"))]
-const NO_KAFKA: &str = "this program was built without Kafka; build it with the feature `kafka`";
 
 /// Builds one configured source.
 ///
