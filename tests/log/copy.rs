@@ -89,6 +89,9 @@ async fn a_copy_holds_everything_in_order_also_after_it_was_cut_off(
     let note = from.folder.path().join("copy.json");
     copy_a_part(&*source, &*target, &note).await;
     assert!(note.exists());
+    // Another process goes on, when the one that was cut off is gone with what it had on its way.
+    drop(target);
+    let target = to.serve();
     let copied = copy_all(&*source, &*target, &note).await;
     check(&copied);
     assert!(!note.exists());
