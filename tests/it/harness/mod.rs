@@ -322,6 +322,8 @@ path = {archive:?}
     /// Asks the projection; nothing while there is none.
     pub(crate) fn read<T>(&self, ask: impl FnOnce(&Reader<'_>) -> T) -> Option<T> {
         let db = projection::open_reader(&self.data()).ok()?;
+        // Everything that is asked at once is answered as of one moment.
+        db.execute_batch("BEGIN").ok()?;
         Some(ask(&Reader::new(&db)))
     }
 
