@@ -28,5 +28,7 @@ pub const KAFKA_REBALANCES: &str = "offkey_kafka_rebalances_total";
 pub const KAFKA_TRANSACTIONS: &str = "offkey_kafka_transactions_total";
 /// Counter `{what}`: clients that were thrown away and made anew.
 pub const KAFKA_REBUILDS: &str = "offkey_kafka_rebuilds_total";
+/// Gauge: partitions held up by a transaction that nobody ends.
+pub const KAFKA_HANGING: &str = "offkey_kafka_hanging_partitions";
 /// How long one transaction took, in seconds. Histogram.
 pub const KAFKA_TRANSACTION_SECONDS: &str = "offkey_kafka_transaction_seconds";

@@ -21,13 +21,12 @@ const MOST_OUTPUTS: usize = 1 << 20;
 
 pub(super) struct KafkaMember {
     shared: Arc<Shared>,
-    name: String,
     group: Group,
     held: watch::Receiver<Held>,
     /// The share as the member's owner saw it last.
     seen: Held,
     reader: Option<Reader>,
-    transactions: Option<Transactions>,
+    transactions: Transactions,
 }
 
 impl KafkaMember {
@@ -37,15 +36,16 @@ impl KafkaMember {
         topics: Vec<Topic>,
         turn: Option<Partition>,
     ) -> Result<Self, LogError> {
+        // First, so that what a predecessor left open is being ended when the group asks for it.
+        let transactions = Transactions::start(shared.clone(), name)?;
         let group = Group::join(shared.clone(), name, topics, turn)?;
         Ok(Self {
-            name: name.to_owned(),
             held: group.held(),
             group,
             shared,
             seen: Held::default(),
             reader: None,
-            transactions: None,
+            transactions,
         })
     }
 
@@ -78,14 +78,6 @@ impl KafkaMember {
             (partition, through.next_in(partition).max(known))
         })
         .collect()
-    }
-
-    async fn transact(&mut self, commit: Commit) -> Result<(), LogError> {
-        let transactions = match self.transactions.take() {
-            Some(transactions) => transactions,
-            None => Transactions::start(self.shared.clone(), &self.name)?,
-        };
-        self.transactions.insert(transactions).submit(commit)
     }
 }
 
@@ -144,14 +136,13 @@ impl Member for KafkaMember {
         };
         let (done, answer) = oneshot::channel();
         let offsets = self.offsets(through);
-        self.transact(Commit {
+        self.transactions.submit(Commit {
             outputs,
             offsets: offsets.clone(),
             through: through.clone(),
             proof,
             done,
-        })
-        .await?;
+        })?;
         let result = answer.await.map_err(|_| LogError::Closed)?;
         match &result {
             Ok(()) => {

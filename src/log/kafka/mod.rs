@@ -10,6 +10,7 @@ mod cluster;
 mod codec;
 mod events;
 mod group;
+mod hanging;
 mod member;
 mod names;
 mod reader;
@@ -76,6 +77,7 @@ impl KafkaLog {
         let lock = super::lock_folder(folder)?;
         let shared = Shared::connect(config, instance_of(folder)?)?;
         shared.topics(&retention).prepare()?;
+        hanging::watch(&shared)?;
         Self::open(shared, retention, Some(lock))
     }
 

@@ -6,7 +6,10 @@
 //! open and fences what is still on its way.
 
 use std::{
-    sync::{Arc, mpsc as std_mpsc},
+    sync::{
+        Arc,
+        mpsc::{self as std_mpsc, RecvTimeoutError},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -20,7 +23,7 @@ use rdkafka::{
 };
 use tokio::sync::oneshot;
 
-use super::{Shared, bookmark, cluster::away, codec, events::Events};
+use super::{Shared, bookmark, cluster::away, codec, events::Events, hanging};
 use crate::{
     domain::Record,
     log::{LogError, Partition, Position},
@@ -86,45 +89,41 @@ struct Work {
 
 impl Work {
     fn run(self, waiting: &std_mpsc::Receiver<Commit>) {
-        let mut producer = None;
-        let mut is_needed = false;
+        // At once: it ends what a predecessor left open, and everybody waits for that.
+        let mut producer = self.try_producer();
         loop {
-            // After a failure the next producer is made at once: it ends what was left open.
-            let next = if is_needed && producer.is_none() {
-                waiting.recv_timeout(REBUILD_PAUSE)
+            let next = if producer.is_some() {
+                waiting.recv().map_err(|_| RecvTimeoutError::Disconnected)
             } else {
-                waiting
-                    .recv()
-                    .map_err(|_| std_mpsc::RecvTimeoutError::Disconnected)
+                waiting.recv_timeout(REBUILD_PAUSE)
             };
             let commit = match next {
-                Ok(commit) => Some(commit),
-                Err(std_mpsc::RecvTimeoutError::Timeout) => None,
-                Err(std_mpsc::RecvTimeoutError::Disconnected) => return,
+                Ok(commit) => commit,
+                Err(RecvTimeoutError::Timeout) => {
+                    producer = self.try_producer();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
             };
-            let made = producer.take().map_or_else(|| self.producer(), Ok);
-            let answer = match (made, commit) {
-                (Ok(made), None) => {
-                    producer = Some(made);
-                    continue;
-                }
-                (Err(error), None) => {
-                    tracing::warn!(group = self.group, %error, "no transactions yet");
-                    continue;
-                }
-                (Err(error), Some(commit)) => (commit.done, Err(error)),
-                (Ok(made), Some(commit)) => {
+            let answer = match producer.take().map_or_else(|| self.producer(), Ok) {
+                Ok(made) => {
                     let result = self.commit(&made, &commit);
                     if !matches!(result, Err(Failure::Unknown(_))) {
                         producer = Some(made);
                     }
-                    (commit.done, self.judge(result))
+                    self.judge(result)
                 }
+                Err(error) => Err(error),
             };
-            is_needed = answer.1.is_err();
             // Whoever asked may be gone.
-            drop(answer.0.send(answer.1));
+            drop(commit.done.send(answer));
         }
+    }
+
+    fn try_producer(&self) -> Option<BaseProducer<Events>> {
+        let made = self.producer();
+        made.inspect_err(|error| tracing::warn!(group = self.group, %error, "no transactions yet"))
+            .ok()
     }
 
     /// A producer after which nothing of its predecessors can take hold any more.
@@ -137,6 +136,7 @@ impl Work {
         let producer = producer.map_err(|error| away(&error))?;
         let ready = producer.init_transactions(timeout);
         ready.map_err(|error| away(&error))?;
+        hanging::end(&self.shared, &self.group, &producer)?;
         Ok(producer)
     }
 

@@ -372,7 +372,8 @@ path = {archive:?}
             let mut follower = log.follow(topics, &position).unwrap();
             let mut records = Vec::new();
             while !position.has_reached(&end) {
-                let batch = follower.next(1000).await.unwrap();
+                let batch = tokio::time::timeout(PATIENCE, follower.next(1000)).await;
+                let batch = batch.expect("the log to be read to its end").unwrap();
                 position = batch.through;
                 records.extend(batch.entries.into_iter().map(|entry| entry.record));
             }
