@@ -3,6 +3,7 @@
 //! The position in the log is stored in the same transaction as the rows it stands for.
 
 mod apply;
+mod care;
 mod history;
 mod people;
 pub mod read;
@@ -19,6 +20,7 @@ use std::{
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 use sha2::{Digest, Sha256};
 
+use self::care::Care;
 use crate::{
     catalogue::Catalogue,
     correlation::{PersonHistory, Policy, Published},
@@ -106,6 +108,7 @@ pub struct Projection {
     db: Connection,
     /// The ids of what we put out and took in, and the log will give us to read.
     own: HashSet<String>,
+    _care: Care,
 }
 
 impl Projection {
@@ -126,6 +129,7 @@ impl Projection {
         let projection = Self {
             db: connect(&path)?,
             own: HashSet::new(),
+            _care: Care::start(&path)?,
         };
         projection
             .db
@@ -142,6 +146,7 @@ impl Projection {
         let projection = Self {
             db: connect(path)?,
             own: HashSet::new(),
+            _care: Care::start(path)?,
         };
         let found = meta(&projection.db, "stamp")?;
         Ok((found.as_deref() == Some(stamp)).then_some(projection))
@@ -213,7 +218,9 @@ impl Projection {
     /// # Errors
     /// [`ProjectionError`] when the file cannot be read.
     pub fn stale(&self, parts: &[u32], most: usize) -> Result<Vec<Stale>, ProjectionError> {
-        history::stale(&self.db, &serde_json::to_string(parts)?, most)
+        // One transaction: otherwise every question takes the file's lock and lets it go.
+        let transaction = self.db.unchecked_transaction()?;
+        history::stale(&transaction, &serde_json::to_string(parts)?, most)
     }
 
     /// What was in `parts`, cannot be used, and has to go to quarantine.
@@ -308,9 +315,12 @@ fn connect(path: &Path) -> Result<Connection, ProjectionError> {
     db.pragma_update(None, "journal_mode", "WAL")?;
     // A lost tail is read from the log again, and NORMAL never damages the file.
     db.pragma_update(None, "synchronous", "NORMAL")?;
-    // Checkpoints sync the file on the way of a report: few of them.
-    db.pragma_update(None, "wal_autocheckpoint", 8000)?;
+    // When the write-ahead log is this long (64 MiB), whoever writes does what is left of a
+    // checkpoint, so that it starts anew.
+    db.pragma_update(None, "wal_autocheckpoint", 16_384)?;
     db.pragma_update(None, "cache_size", -32_000)?;
+    // What a question sorts is small.
+    db.pragma_update(None, "temp_store", "MEMORY")?;
     // A statement is planned when it is prepared, and not again for every other parameter.
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.set_prepared_statement_cache_capacity(64);
