@@ -25,6 +25,8 @@ use crate::{
 
 /// The most records of one append.
 const STEP: usize = 2000;
+/// How the broker runs.
+const JAVA_OPTIONS: &str = "-XX:+UseSerialGC -Xms768m -Xmx768m";
 
 /// One broker that ends with this process.
 pub(crate) struct Cluster {
@@ -68,7 +70,10 @@ impl Drop for Cluster {
 
 fn script(command: &str, folder: &Path, more: &[&str]) -> anyhow::Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
+    // The tests' broker starts quickly and never gets fast; this one may.
+    let java = std::env::var("KAFKA_JAVA_OPTIONS").unwrap_or_else(|_| JAVA_OPTIONS.to_owned());
     let output = Command::new(script)
+        .env("KAFKA_JAVA_OPTIONS", java)
         .arg(command)
         .arg(folder.join("kafka"))
         .args(more)

@@ -51,11 +51,12 @@ pub trait Log: Send + Sync {
     /// [`LogError`] when the log cannot be read.
     fn end(&self) -> Result<Position, LogError>;
 
-    /// How far `group` is done with `topics`.
+    /// How much of `topics` lies before `group`: records, and on a cluster the ends of transactions
+    /// too.
     ///
     /// # Errors
     /// [`LogError`] when the log cannot be read.
-    fn committed(&self, group: &str, topics: &[Topic]) -> Result<Position, LogError>;
+    fn lag(&self, group: &str, topics: &[Topic]) -> Result<u64, LogError>;
 
     /// What about the log is not as it has to be, and how to mend it.
     ///

@@ -61,7 +61,7 @@ impl Log for RecordingLog {
         Err(LogError::Closed)
     }
 
-    fn committed(&self, _: &str, _: &[Topic]) -> Result<Position, LogError> {
+    fn lag(&self, _: &str, _: &[Topic]) -> Result<u64, LogError> {
         Err(LogError::Closed)
     }
 

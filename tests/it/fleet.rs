@@ -23,6 +23,8 @@ use crate::{
 
 /// How many send at once.
 const SENDERS: usize = 4;
+/// How many send at once where more is sent than can be taken.
+const FLOOD: usize = 64;
 /// Longer than an instance's session lasts.
 const LONGER_THAN_A_SESSION: Duration = Duration::from_secs(8);
 
@@ -337,6 +339,53 @@ fn connections_that_break_crawl_and_lose_answers_cost_nothing() {
     });
     assert!(proxy.lost() > 0, "no end of a transaction was ever lost");
     assert!(fleet.is_running(0) && fleet.is_running(1));
+}
+
+#[test]
+fn more_than_can_be_taken_is_refused_and_what_was_promised_is_kept() {
+    if !is_over_kafka() {
+        return;
+    }
+    let proxy = Proxy::bind();
+    let port = proxy.address().port().to_string();
+    let cluster = Cluster::start(&["--proxied", &port]);
+    proxy.forward_to(cluster.note("proxied.backend").parse().unwrap());
+    let stage = Stage::set_at(&cluster.note("proxied.bootstrap"), "");
+    let service = stage.start();
+    let oracle = Oracle::default();
+    // To a broker that is reached byte by byte far less gets through than so many send.
+    proxy.set(Fault::Crawl);
+    let refused = AtomicUsize::new(0);
+    let flood = FLOOD * 12 * rounds(1).min(20);
+    thread::scope(|scope| {
+        for sender in 0..FLOOD {
+            let (stage, oracle, refused) = (&stage, &oracle, &refused);
+            scope.spawn(move || {
+                for number in (sender..flood).step_by(FLOOD) {
+                    let id = format!("flood_{number}");
+                    let email = format!("{id}@example.com");
+                    until("a change to be taken in the end", || {
+                        match oracle.send_for_status(stage, &id, &email, "removed") {
+                            Some(202) => return Some(()),
+                            Some(503) => refused.fetch_add(1, Ordering::Relaxed),
+                            other => unreachable!("answered {other:?}"),
+                        };
+                        None
+                    });
+                }
+            });
+        }
+        until("some to be refused", || {
+            (refused.load(Ordering::Relaxed) >= FLOOD).then_some(())
+        });
+        proxy.set(Fault::None);
+    });
+    let refused = refused.into_inner();
+    eprintln!("overload: {flood} taken, refused {refused} times");
+    // What waits for the broker is bounded (the client's queue holds 64 MiB).
+    let peak = service.memory("VmHWM");
+    assert!(peak < 512 << 20, "{peak} bytes");
+    oracle.check_log(&stage, "overload");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod malformed;
 mod oracle;
 mod poison;
 mod proxy;
+mod races;
 mod repeats;
 mod rotation;
 mod sinks;

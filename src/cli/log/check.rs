@@ -10,7 +10,7 @@ use super::super::{Context, End, output};
 use crate::{
     app,
     domain::Topic,
-    log::{Health, Log, LogError, Position},
+    log::{Health, Log, LogError},
     projection::{self, read::Reader},
 };
 
@@ -32,7 +32,7 @@ struct Findings {
 #[derive(Debug, Serialize)]
 struct Group {
     name: String,
-    /// Positions between what the group is done with and the end.
+    /// How much lies before it ([`Log::lag`]).
     lag: u64,
 }
 
@@ -94,17 +94,10 @@ fn look(context: &Context, log: &dyn Log, findings: &mut Findings) -> Result<(),
     });
     let correlation = ("correlation".to_owned(), vec![Topic::Membership]);
     for (name, topics) in std::iter::once(correlation).chain(sinks) {
-        let committed = log.committed(&name, &topics)?;
-        let lag = lag(&committed, &end.within(&topics));
+        let lag = log.lag(&name, &topics)?;
         findings.groups.push(Group { name, lag });
     }
     Ok(())
-}
-
-fn lag(committed: &Position, end: &Position) -> u64 {
-    end.parts()
-        .map(|(partition, next)| next.saturating_sub(committed.next_in(partition)))
-        .sum()
 }
 
 /// What the read model in the folder waits for.

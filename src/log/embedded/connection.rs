@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, config::DbConfig};
 
 use super::batch::NO_BATCH;
-use crate::log::LogError;
+use crate::{domain::Topic, log::LogError};
 
 const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version` of the schema above.
@@ -94,7 +94,7 @@ pub(super) fn check_tail(db: &Connection) -> Result<(), LogError> {
             "rows lie beyond the head of the log".to_owned(),
         ));
     }
-    for topic in crate::domain::Topic::ALL {
+    for topic in Topic::ALL {
         check_chain(db, topic.name())?;
     }
     Ok(())
@@ -156,4 +156,16 @@ pub(super) fn classify(error: &rusqlite::Error) -> LogError {
         }
         _ => LogError::Failed(error.to_string()),
     }
+}
+
+/// How many records of `topic` lie at `next` or behind it.
+pub(super) fn behind(db: &Connection, topic: Topic, next: i64) -> Result<u64, LogError> {
+    db.query_row(
+        "SELECT coalesce(sum(min(span, base + span - ?2)), 0) FROM batches
+         WHERE topic = ?1 AND base + span > ?2",
+        (topic.name(), next),
+        |row| row.get(0),
+    )
+    .map(i64::unsigned_abs)
+    .map_err(|error| classify(&error))
 }

@@ -26,7 +26,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use self::{
-    connection::{check_tail, cursor, open_reader, open_writer, query},
+    connection::{behind, check_tail, cursor, open_reader, open_writer, query},
     maintenance::Maintenance,
     reader::{EmbeddedFollower, EmbeddedMember, Reader, whole},
     recent::Recent,
@@ -172,8 +172,10 @@ impl Log for EmbeddedLog {
         )?))
     }
 
-    fn committed(&self, group: &str, _: &[Topic]) -> Result<Position, LogError> {
-        Ok(whole(cursor(&open_reader(&self.file)?, group)?))
+    fn lag(&self, group: &str, topics: &[Topic]) -> Result<u64, LogError> {
+        let db = open_reader(&self.file)?;
+        let next = cursor(&db, group)?;
+        topics.iter().map(|topic| behind(&db, *topic, next)).sum()
     }
 
     fn identity(&self) -> String {

@@ -191,8 +191,14 @@ impl Log for KafkaLog {
         self.shared.cluster.ends(&all)
     }
 
-    fn committed(&self, group: &str, topics: &[Topic]) -> Result<Position, LogError> {
-        group::committed(&self.shared, group, topics)
+    fn lag(&self, group: &str, topics: &[Topic]) -> Result<u64, LogError> {
+        let committed = group::committed(&self.shared, group, topics)?;
+        let ends = self
+            .shared
+            .cluster
+            .ends(&self.shared.cluster.partitions(topics)?)?;
+        let behind = |(partition, end): (_, u64)| end.saturating_sub(committed.next_in(partition));
+        Ok(ends.parts().map(behind).sum())
     }
 
     fn faults(&self) -> Result<Vec<String>, LogError> {

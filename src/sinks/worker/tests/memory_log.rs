@@ -89,7 +89,7 @@ impl Log for MemoryLog {
         Ok(vec![(Partition::WHOLE, end)].into())
     }
 
-    fn committed(&self, _: &str, _: &[Topic]) -> Result<Position, LogError> {
+    fn lag(&self, _: &str, _: &[Topic]) -> Result<u64, LogError> {
         Err(LogError::Closed)
     }
 
