@@ -17,14 +17,18 @@ fn stays_alive(impact: &Impact) -> bool {
     }
 }
 
+/// Whether the key would stop for good, and because of the change.
+pub(super) fn stops(impact: &Impact) -> bool {
+    impact.fate == Fate::Dies
+        && impact.status == Status::Open
+        && impact.severity.level > Severity::Info
+}
+
 /// Whether a production key would stop because of the change.
 pub(super) fn kills_production(report: &Report) -> bool {
-    report.impacts.iter().any(|impact| {
-        impact.fate == Fate::Dies
-            && impact.status == Status::Open
-            && impact.key.environment == Environment::Production
-            && impact.severity.level > Severity::Info
-    })
+    let production = |impact: &Impact| impact.key.environment == Environment::Production;
+    let mut impacts = report.impacts.iter();
+    impacts.any(|impact| stops(impact) && production(impact))
 }
 
 /// Writes the report for a person to read.
@@ -62,7 +66,7 @@ pub(super) fn print(output: Output, report: &Report) -> std::io::Result<()> {
         ))?;
         output.table(&alive_table(&alive))?;
     }
-    output.line(&format!("digest {}", output::short(&outcome.digest)))
+    output.line(&format!("digest {}", outcome.digest))
 }
 
 fn stopping_table(impacts: &[&Impact]) -> Table {

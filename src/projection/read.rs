@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     correlation::PersonHistory,
-    domain::{Impact, Key, Outcome, Project, Report, inventory::SnapshotSummary},
+    domain::{Impact, Key, MembershipChange, Outcome, Project, Report, inventory::SnapshotSummary},
 };
 
 /// Reads the projection beside whoever writes it.
@@ -21,6 +21,17 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn new(db: &'a Connection) -> Self {
         Self(db)
+    }
+
+    /// The same reader; from now on everything is answered as of one moment.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn as_of_now(self) -> Result<Self, ProjectionError> {
+        self.0.execute_batch("BEGIN")?;
+        // The moment is that of the first question.
+        self.position()?;
+        Ok(self)
     }
 
     /// Everybody whom an inventory knows, in order.
@@ -41,6 +52,44 @@ impl<'a> Reader<'a> {
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn history(&self, person: &str) -> Result<PersonHistory, ProjectionError> {
         of_person(self.0, person)
+    }
+
+    /// Every known change of one person.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn changes_of(&self, person: &str) -> Result<Vec<MembershipChange>, ProjectionError> {
+        let sql = "SELECT body FROM changes WHERE person = ?1 ORDER BY id";
+        bodies(self.0, sql, [person])
+    }
+
+    /// Whose account it is; nothing for one that nobody knows.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn person_behind(
+        &self,
+        system: &str,
+        account: &str,
+    ) -> Result<Option<String>, ProjectionError> {
+        let sql = "SELECT person FROM accounts WHERE system = ?1 AND account = ?2";
+        let mut statement = self.0.prepare_cached(sql)?;
+        Ok(statement
+            .query_row([system, account], |row| row.get(0))
+            .optional()?)
+    }
+
+    /// Whether the person has, or had, a role that can take keys over.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn leads(&self, person: &str) -> Result<bool, ProjectionError> {
+        let mut statement = self.0.prepare_cached(
+            "SELECT 1 FROM accounts JOIN members
+             ON members.provider = accounts.system AND members.account = accounts.account
+             WHERE accounts.person = ?1 AND members.leads LIMIT 1",
+        )?;
+        Ok(statement.exists([person])?)
     }
 
     /// Every key, ordered by provider, project and id.

@@ -23,6 +23,7 @@ mod main_job;
 mod malformed;
 mod oracle;
 mod poison;
+mod preview;
 mod proxy;
 mod repeats;
 mod rotation;
