@@ -1,5 +1,8 @@
 //! Questions to the projection.
 
+mod changes;
+mod people;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -9,7 +12,7 @@ use super::{
 };
 use crate::{
     correlation::PersonHistory,
-    domain::{Impact, Key, MembershipChange, Outcome, Project, Report, inventory::SnapshotSummary},
+    domain::{Impact, Key, Outcome, Project, Report, inventory::SnapshotSummary},
 };
 
 /// Reads the projection beside whoever writes it.
@@ -52,44 +55,6 @@ impl<'a> Reader<'a> {
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn history(&self, person: &str) -> Result<PersonHistory, ProjectionError> {
         of_person(self.0, person)
-    }
-
-    /// Every known change of one person.
-    ///
-    /// # Errors
-    /// [`ProjectionError`] when the projection cannot be read.
-    pub fn changes_of(&self, person: &str) -> Result<Vec<MembershipChange>, ProjectionError> {
-        let sql = "SELECT body FROM changes WHERE person = ?1 ORDER BY id";
-        bodies(self.0, sql, [person])
-    }
-
-    /// Whose account it is; nothing for one that nobody knows.
-    ///
-    /// # Errors
-    /// [`ProjectionError`] when the projection cannot be read.
-    pub fn person_behind(
-        &self,
-        system: &str,
-        account: &str,
-    ) -> Result<Option<String>, ProjectionError> {
-        let sql = "SELECT person FROM accounts WHERE system = ?1 AND account = ?2";
-        let mut statement = self.0.prepare_cached(sql)?;
-        Ok(statement
-            .query_row([system, account], |row| row.get(0))
-            .optional()?)
-    }
-
-    /// Whether the person has, or had, a role that can take keys over.
-    ///
-    /// # Errors
-    /// [`ProjectionError`] when the projection cannot be read.
-    pub fn leads(&self, person: &str) -> Result<bool, ProjectionError> {
-        let mut statement = self.0.prepare_cached(
-            "SELECT 1 FROM accounts JOIN members
-             ON members.provider = accounts.system AND members.account = accounts.account
-             WHERE accounts.person = ?1 AND members.leads LIMIT 1",
-        )?;
-        Ok(statement.exists([person])?)
     }
 
     /// Every key, ordered by provider, project and id.
@@ -268,7 +233,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn dump(&self) -> Result<String, ProjectionError> {
-        const CONTENT: [&str; 12] = [
+        const CONTENT: [&str; 13] = [
             "SELECT system, account, person, email, name, in_inventory FROM accounts",
             "SELECT * FROM projects",
             "SELECT * FROM members",
@@ -277,6 +242,7 @@ impl<'a> Reader<'a> {
              JOIN accounts a ON a.id = h.account JOIN keys k ON k.id = h.key",
             "SELECT * FROM snapshots",
             "SELECT id, person, recorded_at, partition_key, body FROM changes",
+            "SELECT * FROM previews",
             "SELECT * FROM outcomes",
             "SELECT change, id, revision, body FROM impacts",
             "SELECT * FROM places",
