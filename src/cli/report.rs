@@ -6,6 +6,7 @@ use super::output::{self, Output};
 use crate::domain::{
     Fate, Impact, Report, Severity, Status,
     impact::{Environment, Successor},
+    preview::Previewed,
 };
 
 /// Whether the key still works in the person's hands after the change.
@@ -66,7 +67,37 @@ pub(super) fn print(output: Output, report: &Report) -> std::io::Result<()> {
         ))?;
         output.table(&alive_table(&alive))?;
     }
+    if let Some(previewed) = &outcome.previewed {
+        print_previewed(output, previewed)?;
+    }
     output.line(&format!("digest {}", outcome.digest))
+}
+
+/// Writes how the report compares with the latest preview of it.
+fn print_previewed(output: Output, previewed: &Previewed) -> std::io::Result<()> {
+    let (at, digest) = (
+        output::moment(previewed.at),
+        output::short(&previewed.digest),
+    );
+    if previewed.same {
+        return output.line(&format!("as previewed at {at} (digest {digest})"));
+    }
+    output.line(&format!(
+        "otherwise than previewed at {at} (digest {digest}):"
+    ))?;
+    for differs in &previewed.differs {
+        let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        output.line(&format!(
+            "  {} {}, {}: {} was {}, is {}",
+            differs.provider,
+            differs.project,
+            output::short(&differs.key),
+            differs.what.label(),
+            side(&differs.before),
+            side(&differs.now)
+        ))?;
+    }
+    Ok(())
 }
 
 fn stopping_table(impacts: &[&Impact]) -> Table {

@@ -1,6 +1,7 @@
 //! `offkey preview`: the live function over changes that have not happened.
 
 mod file;
+mod record;
 mod summary;
 mod together;
 
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use clap::Args;
 use jiff::Timestamp;
 
-use self::{file::People, summary::Summary, together::Together};
+use self::{file::People, record::Recorder, summary::Summary, together::Together};
 use super::{Context, End, output, report};
 use crate::{
     catalogue::Catalogue,
@@ -37,10 +38,16 @@ pub(super) struct Preview {
     /// When it takes effect; now by default.
     #[arg(long)]
     at: Option<Timestamp>,
+    /// Keep what this preview says in the log, so that the report of the real change cites it.
+    #[arg(long)]
+    record: bool,
     /// How many people of several the summary names.
     #[arg(long, default_value_t = 20, value_name = "N")]
     top: usize,
 }
+
+/// What stands for a source where nothing was reported.
+const SOURCE: &str = "preview";
 
 /// One change to imagine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,10 +86,14 @@ impl Preview {
             file.each(&defaults, |one| maker.expect(&one))?;
         }
         let mut summary = Summary::new(self.top);
+        let mut recorder = self.record.then(|| Recorder::open(context)).transpose()?;
         for one in &named {
             let report = maker.report(one)?;
             if summary.add(one, &report) {
                 self.show(context, &report)?;
+                if let Some(recorder) = &mut recorder {
+                    recorder.add(one, &report)?;
+                }
             }
         }
         if let Some(file) = &file {
@@ -92,8 +103,14 @@ impl Preview {
                 if is_news && context.output.json {
                     context.output.json(&report)?;
                 }
-                Ok(())
+                match &mut recorder {
+                    Some(recorder) if is_news => recorder.add(&one, &report),
+                    Some(_) | None => Ok(()),
+                }
             })?;
+        }
+        if let Some(recorder) = recorder {
+            recorder.finish(context)?;
         }
         if file.is_some() || named.len() > 1 {
             summary.print(context.output)?;
@@ -156,13 +173,46 @@ impl<'a> Maker<'a> {
         let change = imagine(one);
         let mut history = self.reader.history(&person(&change, self.policy))?;
         self.together.note_in(self.reader, &mut history)?;
-        let report = correlate(&Inputs {
-            change: &change,
-            history: &history,
+        Ok((self.correlate(&change, &history), history))
+    }
+
+    /// The report of a removal everywhere of a person, by their one name, who may have no address.
+    pub(super) fn removal_of(
+        &self,
+        person: &str,
+        at: Timestamp,
+    ) -> Result<(Report, PersonHistory), ProjectionError> {
+        let history = self.reader.history(person)?;
+        let event_id = format!("preview/{person}/removed/organisation");
+        let email = Email::parse(person).ok();
+        let change = MembershipChange {
+            id: ChangeId::derive(SOURCE, &event_id),
+            source: SOURCE.to_owned(),
+            event_id,
+            change: ChangeKind::Removed,
+            person: PersonRef {
+                account: email.is_none().then(|| person.to_owned()),
+                email,
+                name: None,
+            },
+            scope: Scope::Organisation {},
+            effective_at: at,
+            not_before: None,
+            published_at: at,
+            role: None,
+            actor: None,
+            reason: None,
+        };
+        Ok((self.correlate(&change, &history), history))
+    }
+
+    fn correlate(&self, change: &MembershipChange, history: &PersonHistory) -> Report {
+        correlate(&Inputs {
+            change,
+            history,
             catalogue: self.catalogue,
             policy: self.policy,
-        });
-        Ok((report, history))
+        })
     }
 }
 
@@ -178,7 +228,7 @@ pub(super) fn imagine(one: &Imagined) -> MembershipChange {
     } = one;
     let source = match scope {
         Scope::Provider { provider } | Scope::Project { provider, .. } => provider.clone(),
-        Scope::Organisation {} | Scope::Group { .. } => "preview".to_owned(),
+        Scope::Organisation {} | Scope::Group { .. } => SOURCE.to_owned(),
     };
     let event_id = format!("preview/{email}/{change}/{scope}");
     MembershipChange {
