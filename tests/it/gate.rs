@@ -94,6 +94,9 @@ fn somebody_unknown_is_neither_safe_nor_unsafe_unless_the_caller_says_so() {
     );
     assert_eq!(both.status.code(), Some(3), "{both:?}");
     assert_eq!(gate(&stage, "leo@example.com", &[]).status.code(), Some(0));
+    // Nobody knows which keys a group opens.
+    let group = gate(&stage, "leo@example.com", &["--scope", "group:g1"]);
+    assert_eq!(group.status.code(), Some(1), "{group:?}");
     for wrong in [
         ["--days", "0"],
         ["--scope", "provider:nobody"],

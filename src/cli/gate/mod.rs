@@ -141,6 +141,13 @@ impl Gate {
         let mut all = Vec::with_capacity(imagined.len());
         for one in &imagined {
             let (report, history) = maker.report_and_history(one)?;
+            if matches!(self.scope, Scope::Group { .. }) && report.impacts.is_empty() {
+                // Nothing found is no proof where nobody knows where to look.
+                anyhow::bail!(
+                    "nobody can say whether that is safe: {}",
+                    report.outcome.reason
+                );
+            }
             let removal = Removal {
                 report: &report,
                 history: &history,
