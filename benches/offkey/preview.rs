@@ -20,7 +20,8 @@ use crate::{
     world,
 };
 
-const ROUNDS: usize = 3;
+/// One: it takes a minute.
+const ROUNDS: usize = 1;
 /// Beside how few people memory is looked at.
 const FEW: usize = 5_000;
 
