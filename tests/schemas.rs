@@ -25,6 +25,8 @@ use offkey::{
         Impact, Key, Member, MembershipChange, Outcome, Project, Quarantined, Record, Topic,
         delivery::{DeadLetter, DeliveryRecord, DeliveryStatus, Redrive},
         inventory::SnapshotSummary,
+        preview::Preview,
+        replay::Replay,
     },
     log::{Log, Position},
     simulator::{Company, Simulator},
@@ -40,7 +42,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 /// How long a step may take before the test is red.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const TYPES: [&str; 12] = [
+const TYPES: [&str; 14] = [
     MembershipChange::TYPE,
     Lookup::TYPE,
     Key::TYPE,
@@ -53,6 +55,8 @@ const TYPES: [&str; 12] = [
     DeliveryRecord::TYPE,
     DeadLetter::TYPE,
     Redrive::TYPE,
+    Preview::TYPE,
+    Replay::TYPE,
 ];
 
 fn folder() -> PathBuf {
@@ -119,6 +123,8 @@ fn hold<T: Serialize + DeserializeOwned>(name: &str) {
 #[case(DeliveryRecord::TYPE, hold::<DeliveryRecord>)]
 #[case(DeadLetter::TYPE, hold::<DeadLetter>)]
 #[case(Redrive::TYPE, hold::<Redrive>)]
+#[case(Preview::TYPE, hold::<Preview>)]
+#[case(Replay::TYPE, hold::<Replay>)]
 fn every_example_is_valid_and_the_code_reads_and_writes_it_the_same(
     #[case] name: &str,
     #[case] check: fn(&str),
@@ -254,6 +260,20 @@ impl World {
         found.unwrap_or_else(|_| panic!("no such record in {topic}"))
     }
 
+    /// Records a preview in which the person has one key that they do not have; its digest.
+    async fn preview(&self, person: &str) -> String {
+        let now = SystemClock.now();
+        let preview = json!({
+            "person": person, "change": "removed", "scope": {"kind": "organisation"},
+            "effective_at": now, "made_at": now, "result": "report", "digest": "0".repeat(64),
+            "keys": [{"provider": "deepgram", "project": "p", "id": "k", "fate": "dies",
+                      "severity": "high"}],
+        });
+        let preview: Preview = serde_json::from_value(preview).unwrap();
+        self.log.append(vec![preview.to_record()]).await.unwrap();
+        preview.digest
+    }
+
     async fn report(&self, id: &str, data: Value) {
         let now = SystemClock.now();
         let message = json!({"type": change_format::TYPE, "timestamp": now, "data": data});
@@ -353,8 +373,15 @@ async fn every_record_of_a_real_run_fits_the_schema_of_its_type() {
         .report("nobody", json!({"change": "removed", "person": {}}))
         .await;
     world.report_vaguely().await;
+    let foreseen = world.preview("ada@example.com").await;
     let leaver = json!({"change": "removed", "person": {"email": "ada@example.com"}});
     world.report("leaver", leaver).await;
+    let cites = |record: &Record| {
+        let outcome: Outcome = record.read().unwrap();
+        let cited = outcome.previewed.map(|previewed| previewed.digest);
+        cited.as_ref() == Some(&foreseen)
+    };
+    world.wait_for(Topic::Outcomes, cites).await;
     let letter = world.wait_for(Topic::DeadLetters, |_| true).await;
     let letter: DeadLetter = letter.read().unwrap();
     let wish = Redrive {
@@ -365,6 +392,12 @@ async fn every_record_of_a_real_run_fits_the_schema_of_its_type() {
     };
     world.log.append(vec![wish.to_record()]).await.unwrap();
     world.wait_for(Topic::Deliveries, is_redelivered).await;
+    let again = Replay {
+        from: SystemClock.now() - Duration::from_secs(3600),
+        to: SystemClock.now(),
+        requested_at: SystemClock.now(),
+    };
+    world.log.append(vec![again.to_record()]).await.unwrap();
 
     let validators: BTreeMap<_, _> = TYPES.map(|name| (name, validator(name))).into();
     let mut seen = BTreeSet::new();

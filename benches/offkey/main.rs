@@ -11,7 +11,9 @@ mod figures;
 mod ingress;
 mod load;
 mod memory;
+mod preview;
 mod processor;
+mod pure;
 mod stand;
 mod world;
 
@@ -24,11 +26,13 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Measure = fn(&mut Figures) -> anyhow::Result<()>;
 
-const ALL: [(&str, Measure); 4] = [
+const ALL: [(&str, Measure); 6] = [
+    ("pure", pure::measure),
     ("ingress", ingress::measure),
     ("delay", delay::measure),
     ("fanout", fanout::measure),
     ("memory", memory::measure),
+    ("preview", preview::measure),
 ];
 
 fn main() -> anyhow::Result<()> {

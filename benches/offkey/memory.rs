@@ -26,9 +26,9 @@ use crate::{
     world::keys,
 };
 
-const BINARY: &str = env!("CARGO_BIN_EXE_offkey");
-const PEOPLE: usize = 50_000;
-const KEYS_EACH: usize = 20;
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_offkey");
+pub(crate) const PEOPLE: usize = 50_000;
+pub(crate) const KEYS_EACH: usize = 20;
 const ROUNDS: usize = 3;
 
 /// What a service costs that has nothing, or 1,000,000 keys, to remember.
@@ -96,14 +96,14 @@ fn read_all(folder: &Path) -> anyhow::Result<Duration> {
 }
 
 /// A running binary.
-struct Served {
+pub(crate) struct Served {
     process: Child,
     /// From its start to its readiness.
     took: Duration,
 }
 
 impl Served {
-    fn start(folder: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn start(folder: &Path) -> anyhow::Result<Self> {
         let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         configure(folder, free)?;
         let begin = Instant::now();
@@ -129,7 +129,7 @@ impl Served {
     }
 
     /// The megabytes after some seconds of rest, and the most there ever were; then stops.
-    fn rest(mut self) -> anyhow::Result<(f64, f64)> {
+    pub(crate) fn rest(mut self) -> anyhow::Result<(f64, f64)> {
         thread::sleep(Duration::from_secs(3));
         let path = format!("/proc/{}/status", self.process.id());
         let status = fs::read_to_string(&path).with_context(|| path.clone())?;
@@ -162,7 +162,7 @@ fn is_ready(address: SocketAddr) -> bool {
 }
 
 /// A field of `/proc/PID/status` in megabytes.
-fn field(status: &str, name: &str) -> anyhow::Result<f64> {
+pub(crate) fn field(status: &str, name: &str) -> anyhow::Result<f64> {
     let kilobytes = status
         .lines()
         .find_map(|line| line.strip_prefix(name))

@@ -2,9 +2,12 @@
 
 use jiff::Timestamp;
 use offkey::domain::{
-    Account, ChangeId, ChangeKind, Email, Key, KeyInterval, MembershipChange, PersonRef, Record,
-    Scope,
+    Account, ChangeId, ChangeKind, Email, Key, KeyInterval, Member, MemberInterval,
+    MembershipChange, PersonRef, Project, Record, Scope,
 };
+
+/// How many projects there are.
+pub(crate) const PROJECTS: usize = 100;
 
 /// The moment from which everything is known.
 pub(crate) fn start() -> Timestamp {
@@ -40,6 +43,48 @@ pub(crate) fn request(event: usize, person: usize) -> Vec<u8> {
     .into_bytes()
 }
 
+/// A person's account at the provider.
+pub(crate) fn account(person: usize) -> String {
+    format!("member-{person:08}")
+}
+
+fn project_id(project: usize) -> String {
+    format!("project-{project:03}")
+}
+
+/// One of the projects.
+pub(crate) fn project(project: usize) -> Record {
+    let project = Project {
+        provider: "deepgram".to_owned(),
+        id: project_id(project),
+        name: format!("Voice {project}"),
+        gone_at: None,
+    };
+    project.to_record(start())
+}
+
+/// One of those who own a project and have no key.
+pub(crate) fn owner(project: usize, number: usize) -> anyhow::Result<Record> {
+    let name = format!("owner-{project:03}-{number}");
+    let member = Member {
+        provider: "deepgram".to_owned(),
+        project: project_id(project),
+        account: Account {
+            email: Some(Email::parse(&format!("{name}@example.com"))?),
+            id: name,
+            name: None,
+        },
+        history: vec![MemberInterval {
+            valid_from: Some(start()),
+            valid_to: None,
+            last_seen: None,
+            observed_at: start(),
+            roles: vec!["owner".to_owned()],
+        }],
+    };
+    Ok(member.to_record(start()))
+}
+
 /// One of the keys of a person.
 pub(crate) fn key(person: usize, number: usize) -> anyhow::Result<Record> {
     let interval = KeyInterval {
@@ -48,7 +93,7 @@ pub(crate) fn key(person: usize, number: usize) -> anyhow::Result<Record> {
         last_seen: None,
         observed_at: start(),
         creator: Account {
-            id: format!("member-{person:08}"),
+            id: account(person),
             email: Some(Email::parse(&address(person))?),
             name: None,
         },
@@ -56,7 +101,7 @@ pub(crate) fn key(person: usize, number: usize) -> anyhow::Result<Record> {
     };
     let key = Key {
         provider: "deepgram".to_owned(),
-        project: format!("project-{:03}", person % 100),
+        project: project_id(person % PROJECTS),
         id: format!("key-{person:08}-{number:04}"),
         label: format!("captions {number}"),
         class: "project-key".to_owned(),

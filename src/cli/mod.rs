@@ -1,18 +1,21 @@
 //! The command line: one file a command.
 //!
-//! Exit codes: 0 done, 1 a failure, 2 wrong usage or configuration, and for `preview` 3 when
-//! production keys would die.
+//! Exit codes: 0 done, 1 a failure, 2 wrong usage or configuration, and 3 when `preview` finds
+//! production keys that would die, or `gate` that a removal is not safe.
 
 mod catalogue;
 mod check_config;
 mod dead_letters;
 mod demo;
+mod exposure;
+mod gate;
 mod keys;
 mod log;
 mod output;
 mod people;
 mod preview;
 mod quarantine;
+mod replay;
 mod report;
 mod send;
 mod simulate;
@@ -75,6 +78,12 @@ enum Command {
     Send(Box<send::Send>),
     /// Say what a change that has not happened would do.
     Preview(preview::Preview),
+    /// Answer with the exit code whether removing somebody is safe.
+    Gate(gate::Gate),
+    /// Whose leaving would break most, and who would keep most.
+    Exposure(exposure::Exposure),
+    /// What today's catalogue and policy would say of changes that were reported.
+    Replay(replay::Replay),
     /// Who has keys, and whom you cannot remove today.
     People,
     /// Every key and whose it is.
@@ -110,6 +119,8 @@ enum End {
     Done,
     /// A preview in which production keys die.
     ProductionDies,
+    /// A removal is not safe.
+    NotSafe,
     /// What was to be checked cannot be used.
     Unusable,
 }
@@ -138,7 +149,7 @@ impl Cli {
         let ended = self.dispatch();
         match ended {
             Ok(End::Done) => ExitCode::SUCCESS,
-            Ok(End::ProductionDies) => ExitCode::from(3),
+            Ok(End::ProductionDies | End::NotSafe) => ExitCode::from(3),
             Ok(End::Unusable) => ExitCode::from(2),
             Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
             Err(error) => {
@@ -191,6 +202,9 @@ fn run(command: Command, global: &Global, output: Output) -> anyhow::Result<End>
         Command::Serve { .. } => app::serve(&context.config, context.clock).map(|()| End::Done),
         Command::Send(send) => send.run(&context),
         Command::Preview(preview) => preview.run(&context),
+        Command::Gate(gate) => gate.run(&context),
+        Command::Exposure(exposure) => exposure.run(&context),
+        Command::Replay(replay) => replay.run(&context),
         Command::People => people::run(&context),
         Command::Keys(keys) => keys.run(&context),
         Command::Tail(tail) => tail.run(&context),

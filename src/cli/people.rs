@@ -6,12 +6,11 @@ use serde::Serialize;
 use super::{
     Context, End,
     output::{self, Output},
-    preview::imagine,
-    report::kills_production,
+    preview::{Imagined, Maker},
+    report::{kills_production, stops},
 };
 use crate::{
-    correlation::{Inputs, correlate},
-    domain::{ChangeKind, Email, Fate, Scope, Severity, Status, impact::Environment},
+    domain::{ChangeKind, Email, Scope, Severity, impact::Environment},
     projection::read::Reader,
 };
 
@@ -46,32 +45,20 @@ pub(super) fn run(context: &Context) -> anyhow::Result<End> {
 /// Everybody, those whose removal hurts most first.
 pub(super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
     let (catalogue, db) = context.reading()?;
-    let (reader, policy, now) = (
-        Reader::new(&db),
-        &context.config.policy,
-        context.clock.now(),
-    );
+    let (reader, now) = (Reader::new(&db), context.clock.now());
+    let maker = Maker::new(reader, &catalogue, &context.config.policy);
     let mut rows = Vec::new();
     for person in reader.people()? {
-        let history = reader.history(&person)?;
         let Ok(email) = Email::parse(&person) else {
             continue;
         };
-        let change = imagine(email, ChangeKind::Removed, Scope::Organisation {}, now);
-        let inputs = Inputs {
-            change: &change,
-            history: &history,
-            catalogue: &catalogue,
-            policy,
-        };
-        let report = correlate(&inputs);
-        let dying = || {
-            report.impacts.iter().filter(|impact| {
-                impact.fate == Fate::Dies
-                    && impact.status == Status::Open
-                    && impact.severity.level > Severity::Info
-            })
-        };
+        let (report, history) = maker.report_and_history(&Imagined {
+            email,
+            change: ChangeKind::Removed,
+            scope: Scope::Organisation {},
+            at: now,
+        })?;
+        let dying = || report.impacts.iter().filter(|impact| stops(impact));
         let production = |environment| environment == Environment::Production;
         let accounts = history
             .accounts

@@ -6,6 +6,7 @@ use super::output::{self, Output};
 use crate::domain::{
     Fate, Impact, Report, Severity, Status,
     impact::{Environment, Successor},
+    preview::Previewed,
 };
 
 /// Whether the key still works in the person's hands after the change.
@@ -17,14 +18,18 @@ fn stays_alive(impact: &Impact) -> bool {
     }
 }
 
+/// Whether the key would stop for good, and because of the change.
+pub(super) fn stops(impact: &Impact) -> bool {
+    impact.fate == Fate::Dies
+        && impact.status == Status::Open
+        && impact.severity.level > Severity::Info
+}
+
 /// Whether a production key would stop because of the change.
 pub(super) fn kills_production(report: &Report) -> bool {
-    report.impacts.iter().any(|impact| {
-        impact.fate == Fate::Dies
-            && impact.status == Status::Open
-            && impact.key.environment == Environment::Production
-            && impact.severity.level > Severity::Info
-    })
+    let production = |impact: &Impact| impact.key.environment == Environment::Production;
+    let mut impacts = report.impacts.iter();
+    impacts.any(|impact| stops(impact) && production(impact))
 }
 
 /// Writes the report for a person to read.
@@ -62,7 +67,37 @@ pub(super) fn print(output: Output, report: &Report) -> std::io::Result<()> {
         ))?;
         output.table(&alive_table(&alive))?;
     }
-    output.line(&format!("digest {}", output::short(&outcome.digest)))
+    if let Some(previewed) = &outcome.previewed {
+        print_previewed(output, previewed)?;
+    }
+    output.line(&format!("digest {}", outcome.digest))
+}
+
+/// Writes how the report compares with the latest preview of it.
+fn print_previewed(output: Output, previewed: &Previewed) -> std::io::Result<()> {
+    let (at, digest) = (
+        output::moment(previewed.at),
+        output::short(&previewed.digest),
+    );
+    if previewed.same {
+        return output.line(&format!("as previewed at {at} (digest {digest})"));
+    }
+    output.line(&format!(
+        "otherwise than previewed at {at} (digest {digest}):"
+    ))?;
+    for differs in &previewed.differs {
+        let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        output.line(&format!(
+            "  {} {}, {}: {} was {}, is {}",
+            differs.provider,
+            differs.project,
+            output::short(&differs.key),
+            differs.what.label(),
+            side(&differs.before),
+            side(&differs.now)
+        ))?;
+    }
+    Ok(())
 }
 
 fn stopping_table(impacts: &[&Impact]) -> Table {

@@ -8,6 +8,7 @@ use super::{
     inputs::Inputs,
     judge::{judge, situations},
     ownership::{Moment, PersonHistory, held},
+    previewed::previewed,
 };
 use crate::domain::{
     Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status, impact::Person,
@@ -34,7 +35,10 @@ pub fn correlate(inputs: &Inputs<'_>) -> Report {
     for impact in &mut impacts {
         impact.report_digest.clone_from(&digest);
     }
-    let outcome = header(inputs.change, person, result, reason, (&impacts, digest));
+    let outcome = Outcome {
+        previewed: previewed(inputs.change, inputs.history, &impacts),
+        ..header(inputs.change, person, result, reason, (&impacts, digest))
+    };
     Report { outcome, impacts }
 }
 
@@ -130,5 +134,6 @@ fn header(
         severities,
         digest,
         reason,
+        previewed: None,
     }
 }

@@ -10,10 +10,14 @@ pub(super) fn digest(result: OutcomeResult, reason: &str, impacts: &[Impact]) ->
     hash.update(result.label());
     hash.update([0]);
     hash.update(reason);
+    let mut text = Vec::new();
     for impact in impacts {
-        hash.update([0]);
-        // Structs serialise in the order of their fields and hold no unordered map.
-        hash.update(serde_json::to_vec(impact).unwrap_or_default());
+        text.clear();
+        text.push(0);
+        // Structs serialise in the order of their fields and hold no unordered map, and a vector
+        // takes everything.
+        drop(serde_json::to_writer(&mut text, impact));
+        hash.update(&text);
     }
     hex::encode(hash.finalize())
 }

@@ -6,15 +6,18 @@
 mod compose;
 mod correlate;
 mod digest;
+pub mod gate;
 pub mod identity;
 mod inputs;
 mod judge;
 pub mod ownership;
 pub mod policy;
+mod previewed;
 mod revise;
 mod successor;
 #[cfg(test)]
 mod tests;
+pub mod traffic;
 
 pub use correlate::correlate;
 pub use inputs::Inputs;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use crate::domain::{
     ChangeKind, Key, KeyInterval, Member, MemberInterval, MembershipChange, Project, Scope,
+    preview::Preview,
 };
 
 /// Everything known that touches one person, in no particular order.
@@ -27,6 +28,8 @@ pub struct PersonHistory {
     pub members: Vec<Member>,
     /// Where the people behind the other members' accounts left, for each account that has any.
     pub departures: BTreeMap<AccountName, Vec<Departure>>,
+    /// Every recorded preview of the person.
+    pub previews: Vec<Preview>,
 }
 
 /// A provider's name and the id of an account there.

@@ -20,7 +20,10 @@ pub struct Published {
 #[must_use]
 pub fn revise(report: Report, published: &Published) -> Option<Report> {
     let known = published.outcome.as_ref();
-    if known.is_some_and(|known| known.digest == report.outcome.digest) {
+    let says_the_same = |known: &Outcome| {
+        known.digest == report.outcome.digest && known.previewed == report.outcome.previewed
+    };
+    if known.is_some_and(says_the_same) {
         return None;
     }
     let mut before: BTreeMap<ImpactId, &Impact> = published

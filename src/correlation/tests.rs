@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
@@ -108,7 +108,7 @@ fn history(keys: Vec<Key>) -> PersonHistory {
             gone_at: None,
         }],
         members: vec![member("kim", "member"), member("lee", "owner")],
-        departures: BTreeMap::new(),
+        ..PersonHistory::default()
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ChangeId, ChangeKind, Email, Fate, ImpactId, Propagation, Record, Scope, Topic, id::content_id,
+    preview::Previewed,
 };
 
 /// How bad it is.
@@ -310,6 +311,9 @@ pub struct Outcome {
     pub digest: String,
     /// Why it came to this, for a person to read.
     pub reason: String,
+    /// How it compares with the latest recorded preview, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub previewed: Option<Previewed>,
 }
 
 /// All impacts of one change. A preview is a report of a change that has not happened.

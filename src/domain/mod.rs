@@ -7,8 +7,10 @@ pub mod id;
 pub mod impact;
 pub mod inventory;
 pub mod person;
+pub mod preview;
 pub mod quarantine;
 pub mod record;
+pub mod replay;
 pub mod scope;
 
 pub use change::{ChangeKind, MembershipChange, RoleChange};

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
-    Lens, ProjectionError, Said,
+    Lens, ProjectionError, Said, curation,
     people::{account, person_of_change},
     touch::{Place, Touched, touch_change, touch_project, touch_taken_over},
 };
@@ -52,8 +52,9 @@ fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
         Topic::Quarantine => quarantine(db, record),
         Topic::Deliveries => delivery(db, record),
         Topic::DeadLetters => dead_letter(db, record),
+        Topic::Curation => curation::take(db, record, lens, touched),
         // Nothing that is asked here is answered from these.
-        Topic::Lookups | Topic::Curation => Ok(()),
+        Topic::Lookups => Ok(()),
     }
 }
 

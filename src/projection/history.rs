@@ -73,6 +73,11 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
         "SELECT body FROM changes WHERE person = ?1 ORDER BY id",
         [person],
     )?;
+    history.previews = bodies(
+        db,
+        "SELECT body FROM previews WHERE person = ?1 ORDER BY id",
+        [person],
+    )?;
     let mut rows = Vec::new();
     let mut accounts = db.prepare_cached(
         "SELECT id, system, account, name FROM accounts
@@ -145,7 +150,7 @@ fn departures(
     Ok(())
 }
 
-fn published(db: &Connection, change: &str) -> Result<Published, ProjectionError> {
+pub(super) fn published(db: &Connection, change: &str) -> Result<Published, ProjectionError> {
     let outcome: Option<String> = db
         .prepare_cached("SELECT body FROM outcomes WHERE change = ?1")?
         .query_row([change], |row| row.get(0))

@@ -4,6 +4,7 @@
 
 mod apply;
 mod care;
+mod curation;
 mod history;
 mod people;
 pub mod read;

@@ -52,6 +52,10 @@ CREATE TABLE changes (
 ) STRICT;
 CREATE INDEX changes_by_person ON changes (person);
 
+-- Recorded previews, to be cited by the reports of real changes.
+CREATE TABLE previews (id TEXT PRIMARY KEY, person TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE INDEX previews_by_person ON previews (person);
+
 -- Records that cannot be used, until their quarantine is in the log.
 CREATE TABLE rejects (id TEXT PRIMARY KEY, part INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 

@@ -64,6 +64,26 @@ pub(super) fn touch_change(db: &Transaction<'_>, (partition, next): Place, chang
     Ok(())
 }
 
+/// Marks the changes that take effect at `from` or later, and before `to`.
+pub(super) fn touch_range(
+    db: &Transaction<'_>,
+    (partition, next): Place,
+    (from, to): (jiff::Timestamp, jiff::Timestamp),
+) -> Done {
+    db.prepare_cached(
+        "INSERT INTO stale SELECT part, id, ?3, ?4 FROM changes
+         WHERE effective_at >= ?1 AND effective_at < ?2
+         ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+    )?
+    .execute(params![
+        from.as_microsecond(),
+        to.as_microsecond(),
+        partition.to_string(),
+        next.cast_signed()
+    ])?;
+    Ok(())
+}
+
 /// Marks the reports in which `person` takes keys over, or would if they did not leave.
 pub(super) fn touch_taken_over(
     db: &Transaction<'_>,

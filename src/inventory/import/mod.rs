@@ -20,7 +20,7 @@ pub use self::{
     check::{Checked, check},
     columns::{OPTIONAL, REQUIRED},
     publish::{Done, publish},
-    row::Row,
+    row::{Row, moment},
 };
 use crate::{catalogue::Catalogue, log::LogError, projection::ProjectionError};
 

@@ -106,7 +106,10 @@ fn words(text: Option<&str>) -> Vec<String> {
 }
 
 /// A moment (RFC 3339), or a day, which is its first moment in UTC.
-fn moment(name: &str, text: &str) -> Result<Timestamp, String> {
+///
+/// # Errors
+/// How to write it, when `text` in the column `name` is neither.
+pub fn moment(name: &str, text: &str) -> Result<Timestamp, String> {
     let day = || {
         TimeZone::UTC
             .to_timestamp(text.parse::<Date>().ok()?.at(0, 0, 0, 0))

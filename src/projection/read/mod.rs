@@ -1,5 +1,8 @@
 //! Questions to the projection.
 
+mod changes;
+mod people;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -21,6 +24,17 @@ impl<'a> Reader<'a> {
     #[must_use]
     pub fn new(db: &'a Connection) -> Self {
         Self(db)
+    }
+
+    /// The same reader; from now on everything is answered as of one moment.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn as_of_now(self) -> Result<Self, ProjectionError> {
+        self.0.execute_batch("BEGIN")?;
+        // The moment is that of the first question.
+        self.position()?;
+        Ok(self)
     }
 
     /// Everybody whom an inventory knows, in order.
@@ -219,7 +233,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn dump(&self) -> Result<String, ProjectionError> {
-        const CONTENT: [&str; 12] = [
+        const CONTENT: [&str; 13] = [
             "SELECT system, account, person, email, name, in_inventory FROM accounts",
             "SELECT * FROM projects",
             "SELECT * FROM members",
@@ -228,6 +242,7 @@ impl<'a> Reader<'a> {
              JOIN accounts a ON a.id = h.account JOIN keys k ON k.id = h.key",
             "SELECT * FROM snapshots",
             "SELECT id, person, recorded_at, partition_key, body FROM changes",
+            "SELECT * FROM previews",
             "SELECT * FROM outcomes",
             "SELECT change, id, revision, body FROM impacts",
             "SELECT * FROM places",

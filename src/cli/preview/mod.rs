@@ -1,0 +1,279 @@
+//! `offkey preview`: the live function over changes that have not happened.
+
+mod file;
+mod record;
+mod summary;
+mod together;
+
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use self::{file::People, record::Recorder, summary::Summary, together::Together};
+use super::{Context, End, output, report};
+use crate::{
+    catalogue::Catalogue,
+    correlation::{Inputs, PersonHistory, Policy, correlate, identity::person_of},
+    domain::{ChangeId, ChangeKind, Email, MembershipChange, PersonRef, Report, Scope},
+    projection::{ProjectionError, read::Reader},
+};
+
+/// Which changes to imagine.
+#[derive(Debug, Args)]
+#[command(after_help = file::FORMAT)]
+pub(super) struct Preview {
+    /// Whose, by address; may be given several times.
+    #[arg(long, required_unless_present = "file", value_name = "ADDRESS")]
+    person: Vec<Email>,
+    /// A file of people: one address a line, or CSV with the columns email,change,scope,at.
+    #[arg(long)]
+    file: Option<PathBuf>,
+    /// What happens.
+    #[arg(long, default_value = "removed")]
+    change: ChangeKind,
+    /// How far it reaches: organisation, provider:NAME, project:PROVIDER/ID or group:ID.
+    #[arg(long, default_value = "organisation")]
+    scope: Scope,
+    /// When it takes effect; now by default.
+    #[arg(long)]
+    at: Option<Timestamp>,
+    /// Keep what this preview says in the log, so that the report of the real change cites it.
+    #[arg(long)]
+    record: bool,
+    /// How many people of several the summary names.
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    top: usize,
+}
+
+/// What stands for a source where nothing was reported.
+const SOURCE: &str = "preview";
+
+/// One change to imagine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Imagined {
+    pub(super) email: Email,
+    pub(super) change: ChangeKind,
+    pub(super) scope: Scope,
+    pub(super) at: Timestamp,
+}
+
+impl Preview {
+    pub(super) fn run(&self, context: &Context) -> anyhow::Result<End> {
+        let policy = &context.config.policy;
+        let defaults = file::Defaults {
+            change: self.change,
+            scope: self.scope.clone(),
+            at: self.at.unwrap_or_else(|| context.clock.now()),
+            policy,
+        };
+        if let Err(why) = is_known(&self.scope, policy) {
+            output::complain(&format!("offkey: {why}"));
+            return Ok(End::Unusable);
+        }
+        let file = match &self.file {
+            Some(path) => Some(People::check(path, &defaults, context)?),
+            None => None,
+        };
+        let (catalogue, db) = context.reading()?;
+        let reader = Reader::new(&db).as_of_now()?;
+        let mut maker = Maker::new(reader, &catalogue, policy);
+        let named: Vec<Imagined> = self.person.iter().map(|one| defaults.of(one)).collect();
+        for one in &named {
+            maker.expect(one)?;
+        }
+        if let Some(file) = &file {
+            file.each(&defaults, |one| maker.expect(&one))?;
+        }
+        let mut summary = Summary::new(self.top);
+        let mut recorder = self.record.then(|| Recorder::open(context)).transpose()?;
+        for one in &named {
+            let report = maker.report(one)?;
+            if summary.add(one, &report) {
+                self.show(context, &report)?;
+                if let Some(recorder) = &mut recorder {
+                    recorder.add(one, &report)?;
+                }
+            }
+        }
+        if let Some(file) = &file {
+            file.each(&defaults, |one| {
+                let report = maker.report(&one)?;
+                let is_news = summary.add(&one, &report);
+                if is_news && context.output.json {
+                    context.output.json(&report)?;
+                }
+                match &mut recorder {
+                    Some(recorder) if is_news => recorder.add(&one, &report),
+                    Some(_) | None => Ok(()),
+                }
+            })?;
+        }
+        if let Some(recorder) = recorder {
+            recorder.finish(context)?;
+        }
+        if file.is_some() || named.len() > 1 {
+            summary.print(context.output)?;
+        }
+        Ok(if summary.kills_production() {
+            End::ProductionDies
+        } else {
+            End::Done
+        })
+    }
+
+    /// Whoever is named is shown in full; those out of a file only as JSON, and in the summary.
+    fn show(&self, context: &Context, report: &Report) -> anyhow::Result<()> {
+        if context.output.json {
+            return context.output.json(report);
+        }
+        report::print(context.output, report)?;
+        if self.person.len() > 1 || self.file.is_some() {
+            context.output.line("")?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes reports of imagined changes, as of one moment.
+pub(super) struct Maker<'a> {
+    reader: Reader<'a>,
+    catalogue: &'a Catalogue,
+    policy: &'a Policy,
+    together: Together,
+}
+
+impl<'a> Maker<'a> {
+    pub(super) fn new(reader: Reader<'a>, catalogue: &'a Catalogue, policy: &'a Policy) -> Self {
+        Self {
+            reader,
+            catalogue,
+            policy,
+            together: Together::default(),
+        }
+    }
+
+    /// Says before the first report that this change is one of those imagined together.
+    pub(super) fn expect(&mut self, one: &Imagined) -> anyhow::Result<()> {
+        let change = imagine(one);
+        let person = person(&change, self.policy);
+        Ok(self.together.expect(self.reader, person, change)?)
+    }
+
+    /// The report of one change with what is known now.
+    pub(super) fn report(&self, one: &Imagined) -> Result<Report, ProjectionError> {
+        Ok(self.report_and_history(one)?.0)
+    }
+
+    /// The same, and what it rests on.
+    pub(super) fn report_and_history(
+        &self,
+        one: &Imagined,
+    ) -> Result<(Report, PersonHistory), ProjectionError> {
+        let change = imagine(one);
+        let mut history = self.reader.history(&person(&change, self.policy))?;
+        self.together.note_in(self.reader, &mut history)?;
+        Ok((self.correlate(&change, &history), history))
+    }
+
+    /// The report of a removal everywhere of a person, by their one name, who may have no address.
+    pub(super) fn removal_of(
+        &self,
+        person: &str,
+        at: Timestamp,
+    ) -> Result<(Report, PersonHistory), ProjectionError> {
+        let history = self.reader.history(person)?;
+        let event_id = format!("preview/{person}/removed/organisation");
+        let email = Email::parse(person).ok();
+        let change = MembershipChange {
+            id: ChangeId::derive(SOURCE, &event_id),
+            source: SOURCE.to_owned(),
+            event_id,
+            change: ChangeKind::Removed,
+            person: PersonRef {
+                account: email.is_none().then(|| person.to_owned()),
+                email,
+                name: None,
+            },
+            scope: Scope::Organisation {},
+            effective_at: at,
+            not_before: None,
+            published_at: at,
+            role: None,
+            actor: None,
+            reason: None,
+        };
+        Ok((self.correlate(&change, &history), history))
+    }
+
+    fn correlate(&self, change: &MembershipChange, history: &PersonHistory) -> Report {
+        correlate(&Inputs {
+            change,
+            history,
+            catalogue: self.catalogue,
+            policy: self.policy,
+        })
+    }
+}
+
+/// A change that has not happened.
+///
+/// Within a provider it happens there, so that nothing has to propagate.
+pub(super) fn imagine(one: &Imagined) -> MembershipChange {
+    let Imagined {
+        email,
+        change,
+        scope,
+        at,
+    } = one;
+    let source = match scope {
+        Scope::Provider { provider } | Scope::Project { provider, .. } => provider.clone(),
+        Scope::Organisation {} | Scope::Group { .. } => SOURCE.to_owned(),
+    };
+    let event_id = format!("preview/{email}/{change}/{scope}");
+    MembershipChange {
+        id: ChangeId::derive(&source, &event_id),
+        source,
+        event_id,
+        change: *change,
+        person: PersonRef {
+            email: Some(email.clone()),
+            ..PersonRef::default()
+        },
+        scope: scope.clone(),
+        effective_at: *at,
+        not_before: None,
+        published_at: *at,
+        role: None,
+        actor: None,
+        reason: None,
+    }
+}
+
+fn person(change: &MembershipChange, policy: &Policy) -> String {
+    let email = change.person.email.as_ref();
+    person_of(&policy.links, &change.source, None, email)
+}
+
+/// Whether a scope names a provider that there is.
+pub(super) fn is_known(scope: &Scope, policy: &Policy) -> Result<(), String> {
+    match scope {
+        Scope::Provider { provider } | Scope::Project { provider, .. }
+            if !policy.providers.contains_key(provider) =>
+        {
+            Err(format!(
+                "the scope {scope} names no configured provider; there are {}",
+                policy
+                    .providers
+                    .keys()
+                    .cloned()
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ))
+        }
+        Scope::Organisation {}
+        | Scope::Provider { .. }
+        | Scope::Project { .. }
+        | Scope::Group { .. } => Ok(()),
+    }
+}
