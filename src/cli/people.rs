@@ -27,7 +27,7 @@ pub(super) struct Row {
     /// Those of them that production uses.
     pub(super) production: usize,
     pub(super) worst: Option<Severity>,
-    /// Whether no production key would stop.
+    /// Whether no production key would stop, and nothing refuses the removal.
     pub(super) can_be_removed: bool,
 }
 
@@ -90,7 +90,11 @@ pub(super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
                 .iter()
                 .map(|impact| impact.severity.level)
                 .max(),
-            can_be_removed: !kills_production(&report),
+            can_be_removed: !kills_production(&report)
+                && !report
+                    .impacts
+                    .iter()
+                    .any(|impact| impact.fate == Fate::Blocks),
             person,
         });
     }

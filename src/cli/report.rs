@@ -11,16 +11,16 @@ use crate::domain::{
 /// Whether the key still works in the person's hands after the change.
 fn stays_alive(impact: &Impact) -> bool {
     match impact.fate {
-        Fate::Survives | Fate::Unknown => true,
+        Fate::Survives | Fate::Unknown | Fate::Blocks => true,
         Fate::Dies | Fate::Dormant | Fate::Shrinks => impact.effective_at.is_none(),
-        Fate::Blocks => false,
     }
 }
 
-/// Whether a production key would stop because of the change.
+/// Whether a production key would stop because of the change, at once or when a refused removal goes
+/// through.
 pub(super) fn kills_production(report: &Report) -> bool {
     report.impacts.iter().any(|impact| {
-        impact.fate == Fate::Dies
+        matches!(impact.fate, Fate::Dies | Fate::Blocks)
             && impact.status == Status::Open
             && impact.key.environment == Environment::Production
             && impact.severity.level > Severity::Info
@@ -102,9 +102,8 @@ fn alive_table(impacts: &[&Impact]) -> Table {
         let until = match impact.fate {
             Fate::Survives => "somebody deletes it",
             Fate::Unknown => "nobody documents it",
-            Fate::Dies | Fate::Dormant | Fate::Shrinks | Fate::Blocks => {
-                "somebody removes the member"
-            }
+            Fate::Blocks => "what refuses the removal is mended",
+            Fate::Dies | Fate::Dormant | Fate::Shrinks => "somebody removes the member",
         };
         table.add_row([
             Cell::new(name(impact)),
@@ -131,5 +130,10 @@ fn name(impact: &Impact) -> String {
         .as_deref()
         .unwrap_or(&impact.key.project);
     let (provider, id) = (&impact.key.provider, output::short(&impact.key.id));
-    format!("{}\n{provider} {project}, {id}", impact.key.label)
+    let ours = if impact.key.ours {
+        " (Offkey reads the provider with it)"
+    } else {
+        ""
+    };
+    format!("{}{ours}\n{provider} {project}, {id}", impact.key.label)
 }

@@ -3,6 +3,7 @@
 //! No IO, no clock, no async. The live path and the preview call the same function, and the same
 //! inputs give the same digest.
 
+mod assess;
 mod compose;
 mod correlate;
 mod digest;
@@ -11,7 +12,11 @@ mod inputs;
 mod judge;
 pub mod ownership;
 pub mod policy;
+mod returned;
 mod revise;
+mod roles;
+pub mod severity;
+mod severity_table;
 mod successor;
 #[cfg(test)]
 mod tests;

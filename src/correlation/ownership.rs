@@ -1,6 +1,6 @@
 //! Ownership is history: what was whose as of a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -27,6 +27,11 @@ pub struct PersonHistory {
     pub members: Vec<Member>,
     /// Where the people behind the other members' accounts left, for each account that has any.
     pub departures: BTreeMap<AccountName, Vec<Departure>>,
+    /// With a change that is a return: the other keys of these projects, which may have taken the
+    /// place of one of theirs.
+    pub others: Vec<Key>,
+    /// The keys that we read providers with, as `(provider, key id)`.
+    pub own_keys: BTreeSet<(String, String)>,
 }
 
 /// A provider's name and the id of an account there.
@@ -39,6 +44,13 @@ impl PersonHistory {
         self.accounts
             .iter()
             .any(|(system, id)| system == provider && id == account)
+    }
+
+    /// Whether we read the key's provider with it.
+    #[must_use]
+    pub fn is_ours(&self, key: &Key) -> bool {
+        let is_it = |(provider, id): &(String, String)| *provider == key.provider && *id == key.id;
+        self.own_keys.iter().any(is_it)
     }
 
     /// The project of a key.

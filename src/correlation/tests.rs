@@ -1,4 +1,7 @@
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
@@ -109,6 +112,8 @@ fn history(keys: Vec<Key>) -> PersonHistory {
         }],
         members: vec![member("kim", "member"), member("lee", "owner")],
         departures: BTreeMap::new(),
+        others: Vec::new(),
+        own_keys: BTreeSet::new(),
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use offkey::{
-    correlation::Policy,
-    domain::{ChangeKind, Fate, OutcomeResult, Scope, Severity, Status},
+    correlation::{Policy, policy::GroupMapping},
+    domain::{ChangeKind, Fate, OutcomeResult, Returns, Scope, Severity, Status},
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -46,6 +46,8 @@ pub(crate) struct Given {
     /// What else happened, to the person or to others.
     pub(crate) change: Vec<Change>,
     pub(crate) policy: Option<Policy>,
+    /// What groups open.
+    pub(crate) group: Vec<GroupMapping>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -100,6 +102,9 @@ pub(crate) struct KeyGiven {
     pub(crate) requests: Option<u64>,
     #[serde(default, deserialize_with = "moment")]
     pub(crate) used: Option<Timestamp>,
+    /// Whether Offkey reads the provider with it.
+    #[serde(default)]
+    pub(crate) ours: bool,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -156,6 +161,13 @@ pub(crate) struct ExpectedKey {
     pub(crate) act_by: Option<Timestamp>,
     /// Who takes it over; "nobody" when nobody does.
     pub(crate) successor: Option<String>,
+    /// When somebody came back: whether the key does.
+    pub(crate) returns: Option<Returns>,
+    /// The id of the key that took its place.
+    pub(crate) replaced_by: Option<String>,
+    /// Parts of what goes along, all of them in their order.
+    #[serde(default)]
+    pub(crate) takes_along: Vec<String>,
     /// Parts of what the impact tells in words.
     #[serde(default)]
     pub(crate) says: Vec<String>,

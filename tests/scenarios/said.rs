@@ -67,7 +67,19 @@ fn details(key: &ExpectedKey) -> Vec<String> {
     let act_by = key.act_by.map(|at| format!("  act by {at}"));
     let successor = key.successor.as_ref().map(|who| format!("  then {who}"));
     let says = key.says.iter().map(|text| format!("  says {text}"));
-    act_by.into_iter().chain(successor).chain(says).collect()
+    let returns = key
+        .returns
+        .map(|back| format!("  returns {}", back.label()));
+    let replaced = key
+        .replaced_by
+        .as_ref()
+        .map(|id| format!("  replaced by {id}"));
+    let along = key
+        .takes_along
+        .iter()
+        .map(|what| format!("  takes along {what}"));
+    let known = act_by.into_iter().chain(successor).chain(returns);
+    known.chain(replaced).chain(along).chain(says).collect()
 }
 
 /// What came of everything that `expected` names.
@@ -84,7 +96,19 @@ fn seen(expected: &ExpectedKey, impact: &Impact) -> ExpectedKey {
             format!("not {part:?}, but\n{words}")
         }
     });
+    let along = impact.takes_along.iter().enumerate().map(|(number, one)| {
+        let told = format!("{}: {}", one.what, one.fate);
+        match expected.takes_along.get(number) {
+            Some(part) if told.contains(part) => part.clone(),
+            _ => told,
+        }
+    });
+    let along: Vec<String> = along.collect();
+    let replaced_by = impact.replaced_by.as_ref().map(|other| other.id.clone());
     ExpectedKey {
+        returns: impact.returns,
+        replaced_by,
+        takes_along: along,
         act_by: expected.act_by.map(|_| impact.act_by),
         successor: expected.successor.as_ref().map(|_| successor),
         says: says.collect(),

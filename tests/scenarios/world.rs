@@ -44,6 +44,8 @@ fn policy(given: [&Given; 2]) -> Policy {
         };
         policy.providers.insert(name.clone(), facts);
     }
+    let groups = given.iter().flat_map(|one| &one.group);
+    policy.groups = groups.cloned().collect();
     policy
 }
 
@@ -70,7 +72,9 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         let mut makers = key.history.iter().map(|interval| &interval.creator.id);
         makers.any(|maker| maker == person)
     };
-    let theirs: Vec<Key> = keys.into_iter().filter(is_theirs).collect();
+    let (theirs, others): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(is_theirs);
+    let own_keys = given.iter().flat_map(|one| &one.key).filter(|key| key.ours);
+    let own_keys = own_keys.map(|key| (place(&key.place).0, key.id.clone()));
     let of_members = members
         .iter()
         .filter(|member| member.account.id == person)
@@ -81,14 +85,14 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .iter()
         .map(|key| (key.provider.clone(), key.project.clone()))
         .collect();
-    let (own, others): (Vec<_>, Vec<_>) = given
+    let (own, of_others): (Vec<_>, Vec<_>) = given
         .iter()
         .flat_map(|one| &one.change)
         .partition(|change| change.who.as_deref().is_none_or(|who| who == person));
     let mut departures: BTreeMap<_, Vec<Departure>> = BTreeMap::new();
     for member in &members {
         let id = member.account.id.as_str();
-        let of_them = others
+        let of_them = of_others
             .iter()
             .filter(|change| change.who.as_deref() == Some(id));
         let of_them: Vec<_> = of_them.map(|one| membership_change(one, id)).collect();
@@ -110,6 +114,8 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         projects: places.into_iter().map(project).collect(),
         members,
         departures,
+        others,
+        own_keys: own_keys.collect(),
     }
 }
 
