@@ -7,6 +7,7 @@ mod catalogue;
 mod check_config;
 mod dead_letters;
 mod demo;
+mod explain;
 mod keys;
 mod log;
 mod output;
@@ -75,6 +76,8 @@ enum Command {
     Send(Box<send::Send>),
     /// Say what a change that has not happened would do.
     Preview(preview::Preview),
+    /// One impact with every reason, the rule cited and the row of the policy that decided.
+    Explain(explain::Explain),
     /// Who has keys, and whom you cannot remove today.
     People,
     /// Every key and whose it is.
@@ -191,6 +194,7 @@ fn run(command: Command, global: &Global, output: Output) -> anyhow::Result<End>
         Command::Serve { .. } => app::serve(&context.config, context.clock).map(|()| End::Done),
         Command::Send(send) => send.run(&context),
         Command::Preview(preview) => preview.run(&context),
+        Command::Explain(explain) => explain.run(&context),
         Command::People => people::run(&context),
         Command::Keys(keys) => keys.run(&context),
         Command::Tail(tail) => tail.run(&context),
