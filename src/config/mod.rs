@@ -296,3 +296,34 @@ fn unique(what: &str, names: impl Iterator<Item = String>) -> Result<(), ConfigE
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    const GROUP: &str = r#"
+        [[provider]]
+        name = "gh"
+        kind = "import"
+        catalogue = "github"
+        [[group]]
+        source = "gh"
+        group = "team"
+        provider = "gh"
+        project = "site"
+    "#;
+
+    #[test]
+    fn a_group_opens_a_configured_provider_only() {
+        let config = Config::parse(GROUP).unwrap();
+        assert_eq!(config.policy.groups, config.groups);
+        assert_eq!(config.groups.len(), 1);
+        for (right, wrong) in [
+            ("provider = \"gh\"", "provider = \"hg\""),
+            ("source = \"gh\"", "source = \"hg\""),
+        ] {
+            let said = Config::parse(&GROUP.replace(right, wrong)).unwrap_err();
+            assert!(said.to_string().contains("\"hg\""), "{said}");
+        }
+    }
+}
