@@ -3,11 +3,8 @@
 use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
-use super::{
-    Cascade, Conflict, Situation,
-    rule::{Returns, Rule},
-};
-use crate::domain::{Fate, impact::Symptom};
+use super::{Cascade, Conflict, Situation, rule::Rule};
+use crate::domain::{Fate, Returns, impact::Symptom};
 
 /// A file as it is written.
 #[derive(Debug, Default, Deserialize)]

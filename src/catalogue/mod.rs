@@ -18,9 +18,10 @@ use self::file::Role;
 pub use self::{
     file::Fault,
     load::CatalogueError,
-    rule::{Cascade, Conflict, Replaced, Returns, Rule},
+    rule::{Cascade, Conflict, Replaced, Rule},
     situation::Situation,
 };
+pub use crate::domain::Returns;
 use crate::domain::impact::Symptom;
 
 /// The rules and roles of all providers.

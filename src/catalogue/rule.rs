@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Situation;
 use crate::domain::{
-    Fate,
+    Consequence, Fate, Returns,
     impact::{Citation, Symptom},
 };
 
@@ -51,43 +51,6 @@ pub struct Rule {
     /// The rules in whose place it stands, each with its file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<Replaced>,
-}
-
-/// Whether keys come back when their person does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Returns {
-    /// They work again.
-    ComesBack,
-    /// They stay ended.
-    GoneForGood,
-    /// They worked all the time.
-    NeverStopped,
-    /// Nobody documents it.
-    Unknown,
-}
-
-impl Returns {
-    /// The name in files, JSON and tables.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::ComesBack => "comes_back",
-            Self::GoneForGood => "gone_for_good",
-            Self::NeverStopped => "never_stopped",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// What becomes of the key with the return.
-    #[must_use]
-    pub fn fate(self) -> Fate {
-        match self {
-            Self::ComesBack | Self::NeverStopped => Fate::Survives,
-            Self::GoneForGood => Fate::Dies,
-            Self::Unknown => Fate::Unknown,
-        }
-    }
 }
 
 /// A source that says something else than the rule.
@@ -137,5 +100,18 @@ impl Rule {
             url: self.url.clone(),
             checked: self.checked.clone(),
         }
+    }
+
+    /// What goes with the key.
+    #[must_use]
+    pub fn consequences(&self) -> Vec<Consequence> {
+        let told = |along: &Cascade| Consequence {
+            what: along.what.clone(),
+            fate: along.fate,
+            says: along.says.clone(),
+            url: along.url.clone(),
+            checked: along.checked.clone(),
+        };
+        self.takes_along.iter().map(told).collect()
     }
 }

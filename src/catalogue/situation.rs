@@ -24,11 +24,13 @@ pub enum Situation {
     KeyExpired,
     /// The member is invited again.
     Invited,
+    /// The member to be removed is the last owner.
+    LastOwner,
 }
 
 impl Situation {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::MemberRemoved,
         Self::MemberLeft,
         Self::AccountDeleted,
@@ -38,6 +40,7 @@ impl Situation {
         Self::Reinstated,
         Self::KeyExpired,
         Self::Invited,
+        Self::LastOwner,
     ];
 
     /// Those that the catalogue answers for every credential class, be it with `unknown`.
@@ -65,6 +68,7 @@ impl Situation {
             Self::Reinstated => "reinstated",
             Self::KeyExpired => "key_expired",
             Self::Invited => "invited",
+            Self::LastOwner => "last_owner",
         }
     }
 }

@@ -7,6 +7,7 @@ mod catalogue;
 mod check_config;
 mod dead_letters;
 mod demo;
+mod explain;
 mod exposure;
 mod gate;
 mod keys;
@@ -84,6 +85,8 @@ enum Command {
     Exposure(exposure::Exposure),
     /// What today's catalogue and policy would say of changes that were reported.
     Replay(replay::Replay),
+    /// One impact with every reason, the rule cited and the row of the policy that decided.
+    Explain(explain::Explain),
     /// Who has keys, and whom you cannot remove today.
     People,
     /// Every key and whose it is.
@@ -205,6 +208,7 @@ fn run(command: Command, global: &Global, output: Output) -> anyhow::Result<End>
         Command::Gate(gate) => gate.run(&context),
         Command::Exposure(exposure) => exposure.run(&context),
         Command::Replay(replay) => replay.run(&context),
+        Command::Explain(explain) => explain.run(&context),
         Command::People => people::run(&context),
         Command::Keys(keys) => keys.run(&context),
         Command::Tail(tail) => tail.run(&context),

@@ -10,7 +10,7 @@ use super::{
     report::{kills_production, stops},
 };
 use crate::{
-    domain::{ChangeKind, Email, Scope, Severity, impact::Environment},
+    domain::{ChangeKind, Email, Fate, Scope, Severity, impact::Environment},
     projection::read::Reader,
 };
 
@@ -26,7 +26,7 @@ pub(super) struct Row {
     /// Those of them that production uses.
     pub(super) production: usize,
     pub(super) worst: Option<Severity>,
-    /// Whether no production key would stop.
+    /// Whether no production key would stop, and nothing refuses the removal.
     pub(super) can_be_removed: bool,
 }
 
@@ -77,7 +77,11 @@ pub(super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
                 .iter()
                 .map(|impact| impact.severity.level)
                 .max(),
-            can_be_removed: !kills_production(&report),
+            can_be_removed: !kills_production(&report)
+                && !report
+                    .impacts
+                    .iter()
+                    .any(|impact| impact.fate == Fate::Blocks),
             person,
         });
     }

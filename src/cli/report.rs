@@ -12,15 +12,15 @@ use crate::domain::{
 /// Whether the key still works in the person's hands after the change.
 fn stays_alive(impact: &Impact) -> bool {
     match impact.fate {
-        Fate::Survives | Fate::Unknown => true,
+        Fate::Survives | Fate::Unknown | Fate::Blocks => true,
         Fate::Dies | Fate::Dormant | Fate::Shrinks => impact.effective_at.is_none(),
-        Fate::Blocks => false,
     }
 }
 
-/// Whether the key would stop for good, and because of the change.
+/// Whether the key would stop for good because of the change, at once or when a refused removal goes
+/// through.
 pub(super) fn stops(impact: &Impact) -> bool {
-    impact.fate == Fate::Dies
+    matches!(impact.fate, Fate::Dies | Fate::Blocks)
         && impact.status == Status::Open
         && impact.severity.level > Severity::Info
 }
@@ -137,9 +137,8 @@ fn alive_table(impacts: &[&Impact]) -> Table {
         let until = match impact.fate {
             Fate::Survives => "somebody deletes it",
             Fate::Unknown => "nobody documents it",
-            Fate::Dies | Fate::Dormant | Fate::Shrinks | Fate::Blocks => {
-                "somebody removes the member"
-            }
+            Fate::Blocks => "what refuses the removal is mended",
+            Fate::Dies | Fate::Dormant | Fate::Shrinks => "somebody removes the member",
         };
         table.add_row([
             Cell::new(name(impact)),
@@ -166,5 +165,10 @@ fn name(impact: &Impact) -> String {
         .as_deref()
         .unwrap_or(&impact.key.project);
     let (provider, id) = (&impact.key.provider, output::short(&impact.key.id));
-    format!("{}\n{provider} {project}, {id}", impact.key.label)
+    let ours = if impact.key.ours {
+        " (Offkey reads the provider with it)"
+    } else {
+        ""
+    };
+    format!("{}{ours}\n{provider} {project}, {id}", impact.key.label)
 }

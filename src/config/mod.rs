@@ -29,7 +29,7 @@ use self::{
 use crate::{
     correlation::{
         Policy,
-        policy::{Link, ProviderFacts},
+        policy::{GroupMapping, Link, ProviderFacts},
     },
     domain::Topic,
     log::Retention,
@@ -57,6 +57,9 @@ pub struct Config {
     /// Which accounts belong together.
     #[serde(default, rename = "link")]
     pub links: Vec<Link>,
+    /// What the groups of sources open.
+    #[serde(default, rename = "group")]
+    pub groups: Vec<GroupMapping>,
     /// What is production, and how bad is what.
     #[serde(default)]
     pub policy: Policy,
@@ -249,13 +252,25 @@ impl Config {
         if self.log.kind == LogKind::Kafka {
             self.log.kafka()?;
         }
-        unique("source or provider", sources.chain(providers))?;
+        let names: Vec<String> = sources.chain(providers).collect();
+        for group in &self.groups {
+            let known = |name: &String| names.contains(name);
+            let is_provider = |one: &ProviderConfig| one.name() == group.provider;
+            if !known(&group.source) || !self.providers.iter().any(is_provider) {
+                return Err(ConfigError::Contradiction(format!(
+                    "the group {:?} of {:?} opens {:?}: name a source and a provider that are configured",
+                    group.group, group.source, group.provider
+                )));
+            }
+        }
+        unique("source or provider", names.into_iter())?;
         unique("sink", sinks)
     }
 
     /// Gives the policy what it has to know of the rest.
     fn inform_policy(&mut self) {
         self.policy.links.clone_from(&self.links);
+        self.policy.groups.clone_from(&self.groups);
         self.policy.providers = self
             .providers
             .iter()
@@ -280,4 +295,35 @@ fn unique(what: &str, names: impl Iterator<Item = String>) -> Result<(), ConfigE
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    const GROUP: &str = r#"
+        [[provider]]
+        name = "gh"
+        kind = "import"
+        catalogue = "github"
+        [[group]]
+        source = "gh"
+        group = "team"
+        provider = "gh"
+        project = "site"
+    "#;
+
+    #[test]
+    fn a_group_opens_a_configured_provider_only() {
+        let config = Config::parse(GROUP).unwrap();
+        assert_eq!(config.policy.groups, config.groups);
+        assert_eq!(config.groups.len(), 1);
+        for (right, wrong) in [
+            ("provider = \"gh\"", "provider = \"hg\""),
+            ("source = \"gh\"", "source = \"hg\""),
+        ] {
+            let said = Config::parse(&GROUP.replace(right, wrong)).unwrap_err();
+            assert!(said.to_string().contains("\"hg\""), "{said}");
+        }
+    }
 }

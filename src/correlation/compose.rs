@@ -3,21 +3,24 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
+    assess::{About, assess},
     inputs::Inputs,
     judge::Judgement,
-    ownership::{Moment, PersonHistory, undone_by},
-    policy::{ProviderFacts, Use},
+    ownership::{Moment, undone_by},
+    policy::ProviderFacts,
+    returned::{Touched, replacement},
     successor::successor,
 };
 use crate::domain::{
-    Fate, Impact, ImpactId, Key, KeyInterval, MembershipChange, Propagation, Severity, Status,
-    impact::{AffectedKey, Assessment, Environment, Evidence, Person, Successor},
+    Fate, Impact, ImpactId, Key, KeyInterval, Propagation, Replacement, Status,
+    impact::{AffectedKey, Evidence, Person, Successor},
+    whole_microseconds,
 };
 
-/// The impact of `change` on `key`, held as `interval`. Revision and digest come later.
+/// The impact of the change on a key that it reaches. Revision and digest come later.
 pub(super) fn compose(
     inputs: &Inputs<'_>,
-    (key, interval): (&Key, &KeyInterval),
+    touched: &Touched<'_>,
     judgement: &Judgement<'_>,
     facts: &ProviderFacts,
     person: &Person,
@@ -26,32 +29,29 @@ pub(super) fn compose(
         change,
         history,
         catalogue,
-        policy,
         ..
     } = *inputs;
-    let moment = Moment::of(change);
-    let successor = successor(history, key, moment, facts, catalogue);
-    let citation = judgement.citation(catalogue, &facts.kind);
+    let (key, interval) = (touched.key, touched.interval);
+    let successor = successor(history, key, Moment::of(change), facts, catalogue);
     let affected = affected(inputs, key, interval);
-    let severity = assess(inputs, &affected, judgement);
-    let manual = SignedDuration::try_from(policy.manual_deadline).unwrap_or(SignedDuration::MAX);
-    let act_by = match judgement.effective_at {
-        Some(at) if !judgement.stays_alive() => at,
-        Some(_) | None => change
-            .effective_at
-            .saturating_add(manual)
-            .unwrap_or(Timestamp::MAX),
+    let replaced_by = judgement
+        .returns
+        .and_then(|_| replacement(history, change, touched));
+    let action = action(&affected, judgement, replaced_by.as_ref());
+    let act_by = deadline(inputs, judgement);
+    let about = About {
+        key: &affected,
+        act_by,
+        successor: matches!(successor, Successor::Found(_)),
+        replaced_by: replaced_by.as_ref(),
     };
-    let status = match undone_by(&history.changes, change) {
-        Some(_) if judgement.propagation != (Propagation::Direct {}) => Status::Superseded,
-        Some(_) | None => Status::Open,
-    };
+    let severity = assess(inputs, judgement, &about);
     Impact {
         impact_id: ImpactId::derive(change.id, &key.provider, &key.project, &key.id),
         revision: 0,
         change_id: change.id,
         report_digest: String::new(),
-        status,
+        status: status(inputs, judgement),
         change: change.change,
         source: change.source.clone(),
         event_id: change.event_id.clone(),
@@ -61,6 +61,9 @@ pub(super) fn compose(
         key: affected,
         fate: judgement.fate,
         lost_scopes: judgement.lost_scopes.clone(),
+        returns: judgement.returns,
+        replaced_by,
+        takes_along: judgement.takes_along(),
         propagation: judgement.propagation,
         effective_at: judgement.effective_at,
         until_then: judgement.until_then.clone(),
@@ -70,14 +73,63 @@ pub(super) fn compose(
             Successor::Found(contact) => Some(contact.clone()),
             Successor::None { .. } => None,
         },
-        symptom: judgement.rule.and_then(|rule| rule.symptom.clone()),
+        symptom: judgement.symptom(),
         successor,
-        recommended_action: judgement.rule.map_or_else(
-            || "Find out at the provider what becomes of the key, and treat it as both.".to_owned(),
-            |rule| rule.action.clone(),
+        recommended_action: action,
+        rule: judgement.citation(catalogue, &facts.kind),
+        evidence: evidence(inputs, touched),
+    }
+}
+
+/// When it must be dealt with.
+fn deadline(inputs: &Inputs<'_>, judgement: &Judgement<'_>) -> Timestamp {
+    let manual = SignedDuration::try_from(inputs.policy.manual_deadline);
+    let manual = manual.unwrap_or(SignedDuration::MAX);
+    match judgement.effective_at {
+        Some(at) if !judgement.stays_alive() => at,
+        Some(_) | None => {
+            let by = inputs.change.effective_at.saturating_add(manual);
+            // The end of time has nanoseconds, and records tell none.
+            let end = Timestamp::from_second(Timestamp::MAX.as_second());
+            let by = by.unwrap_or(Timestamp::MAX);
+            whole_microseconds(by.min(end.unwrap_or(Timestamp::MAX)))
+        }
+    }
+}
+
+/// Whether a later change undid the one that is judged before it came to the provider.
+fn status(inputs: &Inputs<'_>, judgement: &Judgement<'_>) -> Status {
+    let is_over = undone_by(&inputs.history.changes, inputs.change).is_some()
+        && (judgement.propagation != (Propagation::Direct {}) || judgement.returns.is_some());
+    if is_over {
+        Status::Superseded
+    } else {
+        Status::Open
+    }
+}
+
+fn action(
+    key: &AffectedKey,
+    judgement: &Judgement<'_>,
+    replaced_by: Option<&Replacement>,
+) -> String {
+    let of_rule = judgement.rule.map_or_else(
+        || "Find out at the provider what becomes of the key, and treat it as both.".to_owned(),
+        |rule| rule.action.clone(),
+    );
+    match replaced_by {
+        Some(Replacement { label, id, .. }) if judgement.fate != Fate::Dies => {
+            format!("End this key at the provider: its callers have {label} ({id}).")
+        }
+        _ if judgement.works_as_before() && !judgement.is_of_returns() => {
+            "Nothing to do because of the return: the key works as before.".to_owned()
+        }
+        _ if key.ours && !judgement.works_as_before() => format!(
+            "First of all give Offkey a key of somebody who stays: this is the one it reads {} \
+             with. {of_rule}",
+            key.provider
         ),
-        rule: citation,
-        evidence: evidence(change, history, key, interval),
+        _ => of_rule,
     }
 }
 
@@ -103,85 +155,15 @@ fn affected(inputs: &Inputs<'_>, key: &Key, interval: &KeyInterval) -> AffectedK
         expires_at: key.expires_at,
         last_used_at: seen.and_then(|seen| seen.last_used_at),
         requests_7d: seen.map(|seen| seen.requests_7d),
+        ours: inputs.history.is_ours(key),
     }
 }
 
-/// How much the key was used, and how to say it.
-fn usage(inputs: &Inputs<'_>, key: &AffectedKey) -> (Use, String) {
-    let window = SignedDuration::try_from(inputs.policy.traffic_window).unwrap_or_default();
-    let since = inputs
-        .change
-        .effective_at
-        .saturating_sub(window)
-        .unwrap_or(Timestamp::MIN);
-    let lately = key.last_used_at.is_some_and(|at| at >= since);
-    match key.requests_7d {
-        None if lately => (Use::Active, "used lately".to_owned()),
-        None => (Use::Unknown, "its use is not known".to_owned()),
-        Some(0) if lately => (Use::Active, "used lately".to_owned()),
-        Some(0) => match key.last_used_at {
-            Some(at) => (
-                Use::Idle,
-                format!("no request in 7 days, the last one on {}", day(at)),
-            ),
-            None => (Use::Idle, "no request known".to_owned()),
-        },
-        Some(count) => (Use::Active, format!("{count} requests in 7 days")),
-    }
-}
-
-fn assess(inputs: &Inputs<'_>, key: &AffectedKey, judgement: &Judgement<'_>) -> Assessment {
-    let (usage, used) = usage(inputs, key);
-    let environment = environment_reason(inputs, key);
-    if judgement.expired {
-        let reasons = vec!["it stops on its own date, with or without this change".to_owned()];
-        return Assessment {
-            level: Severity::Info,
-            reasons,
-        };
-    }
-    let mut reasons = vec![environment, used];
-    let mut level = inputs
-        .policy
-        .severity_of(judgement.fate, key.environment, usage);
-    reasons.push(match judgement.fate {
-        Fate::Dies => "callers lose it for good".to_owned(),
-        Fate::Dormant => "callers lose it, it may come back".to_owned(),
-        Fate::Shrinks => format!("loses {}", judgement.lost_scopes.join(", ")),
-        Fate::Survives => "stays alive in the person's hands".to_owned(),
-        Fate::Blocks => "the removal is refused".to_owned(),
-        Fate::Unknown => "nobody documents what becomes of it".to_owned(),
-    });
-    if judgement.stays_alive() && judgement.fate != Fate::Survives {
-        level = level.max(
-            inputs
-                .policy
-                .severity_of(Fate::Survives, key.environment, usage),
-        );
-        if judgement.fate != Fate::Unknown {
-            reasons.push("until then it stays alive in the person's hands".to_owned());
-        }
-    }
-    Assessment { level, reasons }
-}
-
-fn environment_reason(inputs: &Inputs<'_>, key: &AffectedKey) -> String {
-    let name = key.project_name.as_deref().unwrap_or_default();
-    let (environment, why) = inputs.policy.environment(&key.tags, &key.label, name);
-    let what = match environment {
-        Environment::Production => "production",
-        Environment::NonProduction => "not production",
-        Environment::Unknown => "nothing says whether it is production",
-    };
-    why.map_or_else(|| what.to_owned(), |why| format!("{what}: {why}"))
-}
-
-fn evidence(
-    change: &MembershipChange,
-    history: &PersonHistory,
-    key: &Key,
-    interval: &KeyInterval,
-) -> Vec<Evidence> {
+fn evidence(inputs: &Inputs<'_>, touched: &Touched<'_>) -> Vec<Evidence> {
+    let Inputs {
+        change, history, ..
+    } = *inputs;
+    let (key, interval) = (touched.key, touched.interval);
     let who = interval
         .creator
         .email
@@ -206,6 +188,12 @@ fn evidence(
             at: Some(gone),
         });
     }
+    if let Some(loss) = touched.loss {
+        all.push(Evidence {
+            fact: format!("{} reported {} before", loss.source, loss.change),
+            at: Some(loss.effective_at),
+        });
+    }
     all.push(Evidence {
         fact: format!(
             "{} reported {} of {}",
@@ -220,8 +208,4 @@ fn evidence(
         });
     }
     all
-}
-
-fn day(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d").to_string()
 }

@@ -7,11 +7,14 @@ use super::{
     digest::digest,
     inputs::Inputs,
     judge::{judge, situations},
-    ownership::{Moment, PersonHistory, held},
+    ownership::PersonHistory,
     previewed::previewed,
+    returned::Touched,
+    roles::is_raised,
 };
 use crate::domain::{
-    Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status, impact::Person,
+    ChangeKind, Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status,
+    impact::Person,
 };
 
 /// Says what the change does to every key of the person.
@@ -29,7 +32,9 @@ pub fn correlate(inputs: &Inputs<'_>) -> Report {
             &b.key.id,
         ));
         let by_severity = b.severity.level.cmp(&a.severity.level);
-        by_severity.then(by_place)
+        // Of what is equally bad, what makes us blind is said first.
+        let by_owner = b.key.ours.cmp(&a.key.ours);
+        by_severity.then(by_owner).then(by_place)
     });
     let digest = digest(result, &reason, &impacts);
     for impact in &mut impacts {
@@ -46,7 +51,6 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> (OutcomeResult, String, Ve
     let Inputs {
         change,
         history,
-        catalogue,
         policy,
         ..
     } = *inputs;
@@ -61,38 +65,62 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> (OutcomeResult, String, Ve
         let reason = "no provider's inventory knows an account of this person";
         return nothing(OutcomeResult::UnknownPerson, reason);
     }
-    let moment = Moment::of(change);
     let covered: Vec<_> = history
         .keys
         .iter()
-        .filter(|key| change.scope.covers(&key.provider, &key.project))
-        .filter_map(|key| Some((key, held(history, key, moment)?)))
+        .filter(|key| policy.covers(change, &key.provider, &key.project))
+        .filter_map(|key| Touched::by(inputs, key))
         .collect();
     if covered.is_empty() {
-        let reason = if matches!(change.scope, Scope::Group { .. }) {
-            "no configuration says which projects this group opens"
-        } else {
-            "the person had no key within the scope at that time"
-        };
-        return nothing(OutcomeResult::NoKeys, reason);
+        return why_none(inputs);
     }
     let impacts: Vec<_> = covered
-        .into_iter()
-        .filter_map(|(key, interval)| {
+        .iter()
+        .filter_map(|touched| {
             // A provider that is no longer configured says nothing any more.
-            let facts = policy.providers.get(&key.provider)?;
-            let judgement = judge(change, (key, interval), facts, catalogue)?;
-            Some(compose(inputs, (key, interval), &judgement, facts, person))
+            let facts = policy.providers.get(&touched.key.provider)?;
+            let judgement = judge(inputs, touched, facts)?;
+            Some(compose(inputs, touched, &judgement, facts, person))
         })
         .collect();
     if impacts.is_empty() {
-        return nothing(
-            OutcomeResult::NoEffect,
-            "the person's keys stay as they are",
-        );
+        let mut kinds = covered
+            .iter()
+            .filter_map(|touched| policy.providers.get(&touched.key.provider));
+        let is_raised = kinds.all(|facts| is_raised(change, &facts.kind, inputs.catalogue));
+        let reason = if change.change == ChangeKind::RoleChanged && is_raised {
+            "the new role may do everything that the old one may: no key loses anything"
+        } else {
+            "the person's keys stay as they are"
+        };
+        return nothing(OutcomeResult::NoEffect, reason);
     }
     let reason = format!("{} of the person's keys are hit", impacts.len());
     (OutcomeResult::Report, reason, impacts)
+}
+
+/// Why a change of somebody known hits none of their keys.
+fn why_none(inputs: &Inputs<'_>) -> (OutcomeResult, String, Vec<Impact>) {
+    let Inputs { change, policy, .. } = *inputs;
+    if change.change == ChangeKind::Joined {
+        let reason = "nothing that this could bring back was taken from the person before";
+        return (OutcomeResult::NoEffect, reason.to_owned(), Vec::new());
+    }
+    let reason = match &change.scope {
+        Scope::Group { group } if policy.mappings(&change.source, group).next().is_none() => {
+            "no configuration says which projects this group opens".to_owned()
+        }
+        Scope::Provider { provider } | Scope::Project { provider, .. }
+            if !policy.providers.contains_key(provider) =>
+        {
+            format!("no provider is configured under the name {provider:?}")
+        }
+        Scope::Organisation {}
+        | Scope::Provider { .. }
+        | Scope::Project { .. }
+        | Scope::Group { .. } => "the person had no key within the scope at that time".to_owned(),
+    };
+    (OutcomeResult::NoKeys, reason, Vec::new())
 }
 
 fn person(change: &MembershipChange, history: &PersonHistory) -> Person {

@@ -1,13 +1,22 @@
 //! The fate of one key: from the catalogue, never from here.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ownership::Moment, policy::ProviderFacts};
+use super::{
+    inputs::Inputs,
+    ownership::{Moment, membership},
+    policy::ProviderFacts,
+    returned::{self, Touched, comeback, is_return},
+    roles::judge_role,
+};
 use crate::{
     catalogue::{Catalogue, Rule, Situation},
-    domain::{ChangeKind, Fate, Key, KeyInterval, MembershipChange, Propagation, impact::Citation},
+    domain::{
+        ChangeKind, Consequence, Fate, Key, MembershipChange, Propagation, Returns, Scope,
+        impact::{Citation, Symptom},
+    },
 };
 
 /// What becomes of one key.
@@ -24,6 +33,12 @@ pub(super) struct Judgement<'a> {
     pub(super) rule: Option<&'a Rule>,
     /// The key stops on its own date, before or with the change.
     pub(super) expired: bool,
+    /// With `blocks`: what becomes of the key when the removal goes through in the end.
+    pub(super) afterwards: Option<Fate>,
+    /// When somebody came back: whether the key does.
+    pub(super) returns: Option<Returns>,
+    /// What else has to be said of how this is known.
+    pub(super) note: Option<String>,
 }
 
 impl Judgement<'_> {
@@ -40,100 +55,240 @@ impl Judgement<'_> {
         )
     }
 
+    /// What goes with the key: nothing, where the key does not go.
+    pub(super) fn takes_along(&self) -> Vec<Consequence> {
+        let stays = self.expired || self.fate == Fate::Survives || self.afterwards.is_some();
+        match self.rule {
+            Some(rule) if !stays => rule.consequences(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// Whether a return brings the key back as it was.
+    pub(super) fn works_as_before(&self) -> bool {
+        matches!(
+            self.returns,
+            Some(Returns::ComesBack | Returns::NeverStopped)
+        )
+    }
+
+    /// Whether the rule is about returns, and not about what was lost before.
+    pub(super) fn is_of_returns(&self) -> bool {
+        self.rule
+            .is_some_and(|rule| rule.on == Situation::Reinstated)
+    }
+
+    /// What callers see, of a key that stops.
+    pub(super) fn symptom(&self) -> Option<Symptom> {
+        let rule = self.rule.filter(|_| !self.works_as_before())?;
+        rule.symptom.clone()
+    }
+
     /// Whether the key stays in the person's hands for now.
     pub(super) fn stays_alive(&self) -> bool {
         !self.expired
             && match self.fate {
-                Fate::Survives | Fate::Unknown => true,
+                Fate::Survives | Fate::Unknown | Fate::Blocks => true,
                 Fate::Dies | Fate::Dormant | Fate::Shrinks => self.effective_at.is_none(),
-                Fate::Blocks => false,
             }
     }
 }
 
-/// The situations that `change` is, the most specific one first; none: it takes nothing away.
+/// The situations that `change` is, the most specific one first; none: it changes no key.
 pub(super) fn situations(change: &MembershipChange) -> &'static [Situation] {
-    use Situation::{AccountDeleted, MemberLeft, MemberRemoved, RoleLowered, Suspended};
+    use Situation::{
+        AccountDeleted, MemberLeft, MemberRemoved, ProjectLost, Reinstated, RoleLowered, Suspended,
+    };
+    // Whoever loses one project stays in the others.
+    let is_narrow = matches!(change.scope, Scope::Project { .. } | Scope::Group { .. });
     match change.change {
-        ChangeKind::Removed | ChangeKind::LeaveScheduled => match change.reason.as_deref() {
-            Some("left") => &[MemberLeft, MemberRemoved],
-            Some("account_deleted") => &[AccountDeleted, MemberRemoved],
-            _ => &[MemberRemoved],
-        },
+        ChangeKind::Removed | ChangeKind::LeaveScheduled => {
+            match (change.reason.as_deref(), is_narrow) {
+                (Some("account_deleted"), _) => &[AccountDeleted, MemberRemoved],
+                (Some("left"), true) => &[ProjectLost, MemberLeft, MemberRemoved],
+                (Some("left"), false) => &[MemberLeft, MemberRemoved],
+                (_, true) => &[ProjectLost, MemberRemoved],
+                (_, false) => &[MemberRemoved],
+            }
+        }
         ChangeKind::Suspended => &[Suspended],
         ChangeKind::RoleChanged => &[RoleLowered],
-        ChangeKind::Joined
-        | ChangeKind::Reinstated
-        | ChangeKind::Renamed
-        | ChangeKind::LeaveCancelled => &[],
+        ChangeKind::Joined | ChangeKind::Reinstated => &[Reinstated],
+        ChangeKind::Renamed | ChangeKind::LeaveCancelled => &[],
     }
 }
 
-/// Judges `key`, held as `interval`; nothing: the change leaves it as it is.
+/// Judges a key that the change reaches; nothing: the change leaves it as it is.
 pub(super) fn judge<'a>(
-    change: &MembershipChange,
-    (key, interval): (&Key, &KeyInterval),
+    inputs: &Inputs<'a>,
+    touched: &Touched<'a>,
     facts: &ProviderFacts,
-    catalogue: &'a Catalogue,
 ) -> Option<Judgement<'a>> {
+    let (change, catalogue) = (inputs.change, inputs.catalogue);
+    let key = touched.key;
     let rule = |on| catalogue.rule(&facts.kind, &key.class, on);
     let moment = Moment::of(change);
-    if let Some(expires) = key.expires_at.filter(|expires| *expires <= moment.from) {
-        let rule = rule(Situation::KeyExpired);
-        return Some(Judgement {
-            fate: rule.map_or(Fate::Unknown, |rule| rule.fate),
-            lost_scopes: Vec::new(),
-            propagation: Propagation::Direct {},
-            effective_at: Some(expires),
-            until_then: None,
-            rule,
-            expired: true,
-        });
-    }
-    let is_direct = change.source == key.provider;
-    let propagation = if is_direct {
+    let propagation = if change.source == key.provider {
         Propagation::Direct {}
     } else {
         facts.propagation
     };
-    let rule = situations(change).iter().find_map(|&on| rule(on));
-    let mut fate = rule.map_or(Fate::Unknown, |rule| rule.fate);
-    let mut lost_scopes = Vec::new();
-    if change.change == ChangeKind::RoleChanged {
-        match lost(change, interval, facts, catalogue) {
-            Some(lost) if lost.is_empty() => return None,
-            Some(lost) => lost_scopes = lost,
-            None => fate = Fate::Unknown,
-        }
-    }
-    let stops = matches!(fate, Fate::Dies | Fate::Dormant | Fate::Shrinks);
-    let (effective_at, until_then) = match propagation {
-        Propagation::Automatic { within } if stops => {
-            (Some(change.effective_at), Some(automatically(within)))
-        }
-        Propagation::Manual {} if stops => (None, Some(MANUALLY.to_owned())),
-        Propagation::None {} if stops => {
-            fate = Fate::Survives;
-            (None, Some(NEVER.to_owned()))
-        }
-        Propagation::Direct {}
-        | Propagation::Automatic { .. }
-        | Propagation::Manual {}
-        | Propagation::None {} => (Some(change.effective_at), None),
-    };
-    Some(Judgement {
-        fate,
-        lost_scopes,
+    let found = situations(change).iter().find_map(|&on| rule(on));
+    let judgement = Judgement {
+        fate: found.map_or(Fate::Unknown, |rule| rule.fate),
+        lost_scopes: Vec::new(),
         propagation,
+        effective_at: Some(change.effective_at),
+        until_then: None,
+        rule: found,
+        expired: false,
+        afterwards: None,
+        returns: None,
+        note: None,
+    };
+    if let Some(expires) = key.expires_at.filter(|expires| *expires <= moment.from) {
+        let rule = rule(Situation::KeyExpired);
+        return Some(Judgement {
+            fate: rule.map_or(Fate::Unknown, |rule| rule.fate),
+            propagation: Propagation::Direct {},
+            effective_at: Some(expires),
+            rule,
+            expired: true,
+            ..judgement
+        });
+    }
+    if is_return(change.change) {
+        return Some(judge_return(inputs, touched, facts, judgement));
+    }
+    let judgement = if change.change == ChangeKind::RoleChanged {
+        judge_role(inputs, touched, facts, judgement)?
+    } else {
+        judgement
+    };
+    let refused = rule(Situation::LastOwner).filter(|_| is_refused(inputs, key, facts));
+    Some(carried(change, refused, judgement))
+}
+
+/// Whether the key comes back with the person.
+fn judge_return<'a>(
+    inputs: &Inputs<'a>,
+    touched: &Touched<'a>,
+    facts: &ProviderFacts,
+    judgement: Judgement<'a>,
+) -> Judgement<'a> {
+    let said = judgement.rule.and_then(|rule| rule.returns);
+    let of_loss = touched.loss.and_then(|loss| {
+        let inputs = Inputs {
+            change: loss,
+            ..*inputs
+        };
+        judge(&inputs, touched, facts)
+    });
+    let back = comeback(
+        inputs.history,
+        inputs.change,
+        touched,
+        said.unwrap_or(Returns::Unknown),
+        of_loss.as_ref().map(|lost| lost.fate),
+    );
+    let (effective_at, until_then) = returned::when(
+        inputs.change,
+        back.returns,
+        judgement.propagation,
+        touched.loss,
+    );
+    // Where the loss decided against what is said of returns, its rule is the one to cite.
+    let of_loss = of_loss.and_then(|lost| lost.rule);
+    let rule = if said == Some(back.returns) || back.returns == Returns::Unknown {
+        judgement.rule
+    } else {
+        of_loss.or(judgement.rule)
+    };
+    Judgement {
+        fate: back.returns.fate(),
         effective_at,
         until_then,
         rule,
-        expired: false,
-    })
+        returns: Some(back.returns),
+        note: back.note,
+        ..judgement
+    }
+}
+
+/// Whether the provider will refuse to remove the person from the key's project: there is no owner
+/// beside them, and nobody saw the removal happen.
+fn is_refused(inputs: &Inputs<'_>, key: &Key, facts: &ProviderFacts) -> bool {
+    let Inputs {
+        change,
+        history,
+        catalogue,
+        ..
+    } = *inputs;
+    let was_seen = change.source == key.provider && change.not_before.is_some();
+    let removes = matches!(
+        change.change,
+        ChangeKind::Removed | ChangeKind::LeaveScheduled
+    );
+    if was_seen || !removes || change.reason.as_deref() == Some("account_deleted") {
+        return false;
+    }
+    let moment = Moment::of(change);
+    let owners = history.members.iter().filter(|member| {
+        let here = member.provider == key.provider && member.project == key.project;
+        let roles = membership(member, moment).map(|now| now.roles.as_slice());
+        let mut roles = roles.unwrap_or_default().iter();
+        here && roles.any(|role| catalogue.rank(&facts.kind, role) == Some(0))
+    });
+    let mut owners = owners.map(|owner| history.has_account(&owner.provider, &owner.account.id));
+    owners.next() == Some(true) && owners.all(|is_person| is_person)
+}
+
+/// How the change comes to the provider, and whether the provider lets it (`refused`: the rule by
+/// which it does not).
+fn carried<'a>(
+    change: &MembershipChange,
+    refused: Option<&'a Rule>,
+    judgement: Judgement<'a>,
+) -> Judgement<'a> {
+    let fate = judgement.fate;
+    let stops = matches!(
+        fate,
+        Fate::Dies | Fate::Dormant | Fate::Shrinks | Fate::Blocks
+    );
+    let waits = |fate, until_then: String| (fate, None, Some(until_then));
+    let (fate, effective_at, until_then) = match judgement.propagation {
+        Propagation::None {} if stops => waits(Fate::Survives, NEVER.to_owned()),
+        Propagation::None {} => (fate, Some(change.effective_at), None),
+        _ if refused.is_some() || fate == Fate::Blocks => waits(Fate::Blocks, REFUSED.to_owned()),
+        Propagation::Automatic { within } if stops => {
+            (fate, Some(change.effective_at), Some(automatically(within)))
+        }
+        Propagation::Manual {} if stops => waits(fate, MANUALLY.to_owned()),
+        Propagation::Direct {} | Propagation::Automatic { .. } | Propagation::Manual {} => {
+            (fate, Some(change.effective_at), None)
+        }
+    };
+    let refused = refused.filter(|_| fate == Fate::Blocks);
+    let lost_scopes = if fate == Fate::Shrinks {
+        judgement.lost_scopes
+    } else {
+        Vec::new()
+    };
+    Judgement {
+        fate,
+        lost_scopes,
+        effective_at,
+        until_then,
+        afterwards: refused.map(|_| judgement.fate),
+        rule: refused.or(judgement.rule),
+        ..judgement
+    }
 }
 
 const MANUALLY: &str = "The key stays alive in the person's hands until somebody removes the \
                         member at the provider, and stops then.";
+const REFUSED: &str = "The provider refuses the removal as things are: the key stays alive in the \
+                       person's hands until that is mended.";
 const NEVER: &str = "Nothing carries this change to the provider: the key stays alive in the \
                      person's hands.";
 
@@ -142,44 +297,4 @@ fn automatically(within: Duration) -> String {
         "The provider follows by itself within {}: the key can stop at any time from then on.",
         humantime_serde::re::humantime::format_duration(within)
     )
-}
-
-/// What the key may no longer do; nothing when the roles say too little to tell.
-fn lost(
-    change: &MembershipChange,
-    interval: &KeyInterval,
-    facts: &ProviderFacts,
-    catalogue: &Catalogue,
-) -> Option<Vec<String>> {
-    let role = change.role.as_ref()?;
-    let kind = facts.kind.as_str();
-    let before = scopes_of(role.from.as_deref()?, kind, catalogue)?;
-    let after = scopes_of(role.to.as_deref()?, kind, catalogue)?;
-    let own: BTreeSet<&str> = interval
-        .scopes
-        .iter()
-        .flat_map(|scope| catalogue.expand(kind, scope))
-        .collect();
-    // A scope outside both roles' lists is no management scope and does not follow the role.
-    let lost = own
-        .into_iter()
-        .filter(|&scope| before.contains(scope) && !after.contains(scope));
-    Some(lost.map(str::to_owned).collect())
-}
-
-/// What `roles`, one or several between commas, may do; nothing when none of them is known.
-fn scopes_of<'a>(
-    roles: &'a str,
-    kind: &str,
-    catalogue: &'a Catalogue,
-) -> Option<BTreeSet<&'a str>> {
-    let known = roles
-        .split(',')
-        .any(|role| catalogue.rank(kind, role).is_some());
-    known.then(|| {
-        roles
-            .split(',')
-            .flat_map(|role| catalogue.expand(kind, role))
-            .collect()
-    })
 }

@@ -3,6 +3,7 @@
 //! No IO, no clock, no async. The live path and the preview call the same function, and the same
 //! inputs give the same digest.
 
+mod assess;
 mod compose;
 mod correlate;
 mod digest;
@@ -13,7 +14,11 @@ mod judge;
 pub mod ownership;
 pub mod policy;
 mod previewed;
+mod returned;
 mod revise;
+mod roles;
+pub mod severity;
+mod severity_table;
 mod successor;
 #[cfg(test)]
 mod tests;

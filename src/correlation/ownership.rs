@@ -1,6 +1,6 @@
 //! Ownership is history: what was whose as of a change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -30,6 +30,11 @@ pub struct PersonHistory {
     pub departures: BTreeMap<AccountName, Vec<Departure>>,
     /// Every recorded preview of the person.
     pub previews: Vec<Preview>,
+    /// With a change that is a return: the other keys of these projects, which may have taken the
+    /// place of one of theirs.
+    pub others: Vec<Key>,
+    /// The keys that we read providers with, as `(provider, key id)`.
+    pub own_keys: BTreeSet<(String, String)>,
 }
 
 /// A provider's name and the id of an account there.
@@ -42,6 +47,13 @@ impl PersonHistory {
         self.accounts
             .iter()
             .any(|(system, id)| system == provider && id == account)
+    }
+
+    /// Whether we read the key's provider with it.
+    #[must_use]
+    pub fn is_ours(&self, key: &Key) -> bool {
+        let is_it = |(provider, id): &(String, String)| *provider == key.provider && *id == key.id;
+        self.own_keys.iter().any(is_it)
     }
 
     /// The project of a key.

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use crate::domain::{Email, Fate, Propagation, Severity, impact::Environment};
+pub use super::severity::SeverityRow;
+use super::severity_table::default_table;
+use crate::domain::{Email, MembershipChange, Propagation, Scope, impact::Environment};
 
 /// The decisions correlation is made with.
 #[derive(Debug, Clone, Deserialize)]
@@ -18,6 +20,12 @@ pub struct Policy {
     /// A key last used no longer ago than this is in use (Deepgram's own guide waits 7 days).
     #[serde(with = "humantime_serde")]
     pub traffic_window: Duration,
+    /// A key last used no longer ago than this may serve a job that runs once a month.
+    #[serde(with = "humantime_serde")]
+    pub seasonal_window: Duration,
+    /// With so long until the deadline there is time to move callers.
+    #[serde(with = "humantime_serde")]
+    pub ample_notice: Duration,
     /// How soon somebody has to act where nothing happens by itself.
     #[serde(with = "humantime_serde")]
     pub manual_deadline: Duration,
@@ -26,6 +34,9 @@ pub struct Policy {
     /// The configured providers by name.
     #[serde(skip)]
     pub providers: BTreeMap<String, ProviderFacts>,
+    /// What the groups of sources open.
+    #[serde(skip)]
+    pub groups: Vec<GroupMapping>,
     /// Accounts that belong to one person.
     #[serde(skip)]
     pub links: Vec<Link>,
@@ -54,45 +65,19 @@ pub struct Link {
     pub accounts: Vec<String>,
 }
 
-/// How much a key is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Use {
-    /// There were requests lately.
-    Active,
-    /// There were none.
-    Idle,
-    /// Nobody could tell.
-    Unknown,
-}
-
-/// One row of the severity table; an absent or empty column fits everything.
+/// A group of a source whose members are let into a project.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SeverityRow {
-    /// What becomes of the key.
+pub struct GroupMapping {
+    /// The configured name of the source.
+    pub source: String,
+    /// The source's own id of the group.
+    pub group: String,
+    /// The configured name of the provider.
+    pub provider: String,
+    /// The provider's own id of the project; absent: all of them.
     #[serde(default)]
-    pub fate: Vec<Fate>,
-    /// Where it is used.
-    #[serde(default)]
-    pub environment: Vec<Environment>,
-    /// How much it is used.
-    #[serde(default, rename = "use")]
-    pub usage: Vec<Use>,
-    /// How bad that is.
-    pub level: Severity,
-}
-
-impl SeverityRow {
-    fn fits(&self, fate: Fate, environment: Environment, usage: Use) -> bool {
-        let any = |empty: bool, found: bool| empty || found;
-        any(self.fate.is_empty(), self.fate.contains(&fate))
-            && any(
-                self.environment.is_empty(),
-                self.environment.contains(&environment),
-            )
-            && any(self.usage.is_empty(), self.usage.contains(&usage))
-    }
+    pub project: Option<String>,
 }
 
 impl Default for Policy {
@@ -102,56 +87,39 @@ impl Default for Policy {
             production: words(&["prod", "production", "live"]),
             non_production: words(&["dev", "development", "staging", "stage", "test", "sandbox"]),
             traffic_window: Duration::from_secs(7 * 86_400),
+            seasonal_window: Duration::from_secs(40 * 86_400),
+            ample_notice: Duration::from_secs(7 * 86_400),
             manual_deadline: Duration::from_secs(86_400),
             severity: default_table(),
             providers: BTreeMap::new(),
+            groups: Vec::new(),
             links: Vec::new(),
         }
     }
 }
 
-fn default_table() -> Vec<SeverityRow> {
-    use Environment::{NonProduction, Production, Unknown as Unclear};
-    use Fate::{Blocks, Dies, Dormant, Shrinks, Survives, Unknown};
-    let row = |fate: &[Fate], environment: &[Environment], usage: &[Use], level| SeverityRow {
-        fate: fate.to_vec(),
-        environment: environment.to_vec(),
-        usage: usage.to_vec(),
-        level,
-    };
-    let stops = [Dies, Dormant, Shrinks];
-    vec![
-        row(&stops, &[Production], &[Use::Active], Severity::Critical),
-        row(&stops, &[Production], &[Use::Unknown], Severity::High),
-        row(&stops, &[Production], &[Use::Idle], Severity::Medium),
-        row(&stops, &[Unclear], &[Use::Active], Severity::High),
-        row(&stops, &[Unclear], &[], Severity::Medium),
-        row(&stops, &[NonProduction], &[Use::Active], Severity::Medium),
-        row(&stops, &[NonProduction], &[], Severity::Low),
-        row(
-            &[Survives, Unknown],
-            &[Production, Unclear],
-            &[],
-            Severity::High,
-        ),
-        row(
-            &[Survives, Unknown],
-            &[NonProduction],
-            &[],
-            Severity::Medium,
-        ),
-        row(&[Blocks], &[], &[], Severity::High),
-    ]
-}
-
 impl Policy {
-    /// How bad it is; what no row fits is `high`, because nobody decided.
+    /// Whether a key in `project` of `provider` lies within the scope of `change`; what a group
+    /// opens is configured.
     #[must_use]
-    pub fn severity_of(&self, fate: Fate, environment: Environment, usage: Use) -> Severity {
-        self.severity
-            .iter()
-            .find(|row| row.fits(fate, environment, usage))
-            .map_or(Severity::High, |row| row.level)
+    pub fn covers(&self, change: &MembershipChange, provider: &str, project: &str) -> bool {
+        let Scope::Group { group } = &change.scope else {
+            return change.scope.covers(provider, project);
+        };
+        self.mappings(&change.source, group).any(|mapping| {
+            let all = mapping.project.as_deref().is_none_or(|one| one == project);
+            mapping.provider == provider && all
+        })
+    }
+
+    /// What the group of a source opens.
+    pub fn mappings<'a>(
+        &'a self,
+        source: &'a str,
+        group: &'a str,
+    ) -> impl Iterator<Item = &'a GroupMapping> {
+        let is_it = move |one: &&GroupMapping| one.source == source && one.group == group;
+        self.groups.iter().filter(is_it)
     }
 
     /// The environment of a key, and what says so.
@@ -187,37 +155,8 @@ impl Policy {
 mod tests {
     use rstest::rstest;
 
-    use super::{Policy, Use};
-    use crate::domain::{Fate, Severity, impact::Environment};
-
-    #[rstest]
-    #[case(Fate::Dies, Environment::Production, Use::Active, Severity::Critical)]
-    #[case(Fate::Dies, Environment::Production, Use::Unknown, Severity::High)]
-    #[case(Fate::Dies, Environment::Production, Use::Idle, Severity::Medium)]
-    #[case(Fate::Shrinks, Environment::Unknown, Use::Active, Severity::High)]
-    #[case(Fate::Dormant, Environment::Unknown, Use::Idle, Severity::Medium)]
-    #[case(Fate::Dies, Environment::NonProduction, Use::Active, Severity::Medium)]
-    #[case(Fate::Dies, Environment::NonProduction, Use::Idle, Severity::Low)]
-    #[case(Fate::Survives, Environment::Production, Use::Idle, Severity::High)]
-    #[case(Fate::Unknown, Environment::Unknown, Use::Unknown, Severity::High)]
-    #[case(
-        Fate::Survives,
-        Environment::NonProduction,
-        Use::Active,
-        Severity::Medium
-    )]
-    #[case(Fate::Blocks, Environment::NonProduction, Use::Idle, Severity::High)]
-    fn the_default_table(
-        #[case] fate: Fate,
-        #[case] environment: Environment,
-        #[case] usage: Use,
-        #[case] level: Severity,
-    ) {
-        assert_eq!(
-            Policy::default().severity_of(fate, environment, usage),
-            level
-        );
-    }
+    use super::Policy;
+    use crate::domain::impact::Environment;
 
     #[rstest]
     #[case(&["prod"], "x", "y", Environment::Production)]

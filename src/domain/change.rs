@@ -66,6 +66,9 @@ impl ChangeKind {
                 )
             }
             Self::LeaveCancelled => earlier == Self::LeaveScheduled,
+            Self::Removed | Self::Suspended => {
+                matches!(earlier, Self::Joined | Self::Reinstated)
+            }
             _ => false,
         }
     }

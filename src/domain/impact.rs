@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChangeId, ChangeKind, Email, Fate, ImpactId, Propagation, Record, Scope, Topic, id::content_id,
-    preview::Previewed,
+    ChangeId, ChangeKind, Consequence, Email, Fate, ImpactId, Propagation, Record, Replacement,
+    Returns, Scope, Topic, id::content_id, preview::Previewed,
 };
 
 /// How bad it is.
@@ -141,6 +141,9 @@ pub struct AffectedKey {
     /// Requests in the 7 days before we looked; absent: use is not known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests_7d: Option<u64>,
+    /// Whether Offkey itself reads the provider with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ours: bool,
 }
 
 /// What callers will see when the key has stopped.
@@ -161,6 +164,9 @@ pub struct Assessment {
     pub level: Severity,
     /// Why, one sentence each.
     pub reasons: Vec<String>,
+    /// The row of the policy's table that decided, or what decided instead.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub decided_by: String,
 }
 
 /// Who takes the key over.
@@ -231,6 +237,15 @@ pub struct Impact {
     /// With `shrinks`: what it may no longer do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost_scopes: Vec<String>,
+    /// When somebody came back: whether the key does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub returns: Option<Returns>,
+    /// The key that took its place in the meantime.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_by: Option<Replacement>,
+    /// What goes with the key.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub takes_along: Vec<Consequence>,
     /// How the change reaches the provider.
     pub propagation: Propagation,
     /// Until when the key certainly works; absent: until somebody acts.

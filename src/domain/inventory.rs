@@ -143,6 +143,9 @@ pub struct SnapshotSummary {
     /// When the last complete one began, this one included.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_complete: Option<Timestamp>,
+    /// The keys that we read the provider with, as far as it tells, sorted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub own_keys: Vec<String>,
     /// How many there were.
     pub projects: usize,
     /// How many there were.

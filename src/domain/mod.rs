@@ -1,6 +1,7 @@
 //! The words of Offkey as parsed types. No IO, no clock.
 
 pub mod change;
+pub mod consequence;
 pub mod delivery;
 pub mod fate;
 pub mod id;
@@ -14,6 +15,7 @@ pub mod replay;
 pub mod scope;
 
 pub use change::{ChangeKind, MembershipChange, RoleChange};
+pub use consequence::{Consequence, Replacement, Returns};
 pub use fate::{Fate, Propagation};
 pub use id::{ChangeId, ImpactId};
 pub use impact::{Impact, Outcome, OutcomeResult, Report, Severity, Status};

@@ -34,6 +34,8 @@ pub struct Snapshot {
     pub projects: Vec<SeenProject>,
     /// Why projects may be missing; empty: there are no others.
     pub gaps: Vec<String>,
+    /// The keys that it was read with, sorted; absent: the provider does not tell.
+    pub own_keys: Option<Vec<String>>,
 }
 
 /// One project as it was seen.

@@ -11,7 +11,7 @@ use crate::{
     domain::{
         Account, ChangeId, ChangeKind, Email, Fate, Impact, Key, KeyInterval, Member,
         MemberInterval, MembershipChange, Outcome, OutcomeResult, PersonRef, Propagation, Record,
-        Scope, Topic, impact::Successor,
+        Returns, Scope, Severity, Topic, impact::Successor, inventory::SnapshotSummary,
     },
     log::{Log, LogError, Position, Retention, embedded::EmbeddedLog},
     projection::{self, Projection, read::Reader},
@@ -344,4 +344,84 @@ async fn another_content_under_a_known_event_id_goes_to_quarantine_and_the_first
     let outcomes = outcomes(&log).await;
     assert_eq!(outcomes.len(), 1);
     assert_eq!(outcomes[0].change, ChangeKind::Removed);
+}
+
+#[tokio::test]
+async fn a_key_that_turns_out_to_be_ours_is_told_again_as_that() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(folder.path());
+    let change = removal("e1").to_record(now());
+    log.append(vec![key("k1").to_record(now()), change])
+        .await
+        .unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+    let snapshot = |own_keys: &[&str]| SnapshotSummary {
+        provider: "dg".to_owned(),
+        started_at: now(),
+        finished_at: now(),
+        gaps: Vec::new(),
+        last_complete: Some(now()),
+        own_keys: own_keys.iter().map(|&key| key.to_owned()).collect(),
+        projects: 1,
+        members: 1,
+        keys: 1,
+    };
+    for own in [&["k0", "k1"][..], &["k0"]] {
+        log.append(vec![snapshot(own).to_record()]).await.unwrap();
+        run_until_settled(folder.path(), log.clone()).await;
+    }
+    let said: Vec<_> = impacts(&log)
+        .await
+        .into_iter()
+        .map(|impact| (impact.revision, impact.key.ours, impact.severity.level))
+        .collect();
+    let (high, critical) = (Severity::High, Severity::Critical);
+    assert_eq!(
+        said,
+        [(1, false, high), (2, true, critical), (3, false, high)]
+    );
+}
+
+#[tokio::test]
+async fn a_replacement_that_is_learnt_late_makes_the_report_of_the_return_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(folder.path());
+    let mut kim = owner("kim");
+    kim.account.id = "m1".to_owned();
+    kim.history[0].roles = vec!["member".to_owned()];
+    let mut back = removal("e2");
+    back.change = ChangeKind::Reinstated;
+    back.effective_at = "2026-03-10T00:00:00Z".parse().unwrap();
+    let first = [kim.to_record(now()), key("k1").to_record(now())];
+    let changes = [removal("e1").to_record(now()), back.to_record(now())];
+    log.append([first, changes].concat()).await.unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+
+    let mut next = key("k2");
+    next.label = "label of K1 (new)".to_owned();
+    next.created_at = Some("2026-03-02T00:00:00Z".parse().unwrap());
+    next.history[0].valid_from = next.created_at;
+    next.history[0].creator.id = "lee".to_owned();
+    next.history[0].creator.email = Some(Email::parse("lee@example.com").unwrap());
+    log.append(vec![next.to_record(now())]).await.unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+
+    let said: Vec<_> = impacts(&log)
+        .await
+        .into_iter()
+        .filter(|impact| impact.change == ChangeKind::Reinstated)
+        .map(|impact| {
+            let by = impact.replaced_by.map(|other| other.id);
+            (impact.revision, impact.returns, by, impact.severity.level)
+        })
+        .collect();
+    let never = Some(Returns::NeverStopped);
+    let by = Some("k2".to_owned());
+    assert_eq!(
+        said,
+        [
+            (1, never, None, Severity::Info),
+            (2, never, by, Severity::High)
+        ]
+    );
 }

@@ -6,8 +6,9 @@ use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     Lens, ProjectionError, Said, curation,
+    history::bodies,
     people::{account, person_of_change},
-    touch::{Place, Touched, touch_change, touch_project, touch_taken_over},
+    touch::{Place, Touched, touch_change, touch_makers, touch_project, touch_taken_over},
 };
 use crate::domain::{
     Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
@@ -167,9 +168,15 @@ fn inventory(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
         }
         SnapshotSummary::TYPE => {
             let snapshot: SnapshotSummary = record.read()?;
+            let sql = "SELECT body FROM snapshots WHERE provider = ?1";
+            let known = bodies::<SnapshotSummary>(db, sql, [&snapshot.provider])?.pop();
             db.prepare_cached("INSERT OR REPLACE INTO snapshots VALUES (?1, ?2)")?
                 .execute(params![snapshot.provider, text(record)])?;
-            Ok(())
+            let known = known.map(|known| known.own_keys).unwrap_or_default();
+            let is_news = |one: &&String| known.contains(one) != snapshot.own_keys.contains(one);
+            let all = known.iter().chain(&snapshot.own_keys);
+            let news: Vec<&String> = all.filter(is_news).collect();
+            touch_makers(db, touched, &snapshot.provider, &news)
         }
         // A newer version may publish more.
         _ => Ok(()),
@@ -194,6 +201,7 @@ fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touc
             .execute([account, row])?;
         touched.insert(person);
     }
+    touched.insert_key(&key);
     Ok(())
 }
 

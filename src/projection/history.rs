@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{ProjectionError, Stale};
 use crate::{
     correlation::{PersonHistory, Published, ownership::Departure},
-    domain::{Member, MembershipChange},
+    domain::{ChangeKind, Key, Member, MembershipChange, inventory::SnapshotSummary},
 };
 
 /// Stale changes in `parts`, a JSON array, with everything their reports depend on.
@@ -78,30 +78,17 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
         "SELECT body FROM previews WHERE person = ?1 ORDER BY id",
         [person],
     )?;
-    let mut rows = Vec::new();
-    let mut accounts = db.prepare_cached(
-        "SELECT id, system, account, name FROM accounts
-         WHERE person = ?1 AND in_inventory ORDER BY system, account",
-    )?;
-    let mut found = accounts.query([person])?;
-    while let Some(row) = found.next()? {
-        rows.push(row.get::<_, i64>(0)?);
-        history.accounts.push((row.get(1)?, row.get(2)?));
-        history.name = history.name.or(row.get(3)?);
-    }
-    for account in rows {
-        history.keys.extend(bodies::<crate::domain::Key>(
-            db,
-            "SELECT keys.body FROM key_holders JOIN keys ON keys.id = key_holders.key
-             WHERE key_holders.account = ?1 ORDER BY keys.key",
-            [account],
-        )?);
-    }
+    accounts(db, &mut history)?;
     let places: BTreeSet<(String, String)> = history
         .keys
         .iter()
         .map(|key| (key.provider.clone(), key.project.clone()))
         .collect();
+    own_keys(db, &places, &mut history)?;
+    let comes_back = history
+        .changes
+        .iter()
+        .any(|change| matches!(change.change, ChangeKind::Joined | ChangeKind::Reinstated));
     for (provider, project) in places {
         let place = params![provider, project];
         history.projects.extend(bodies(
@@ -111,13 +98,79 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
         )?);
         history.members.extend(bodies::<Member>(
             db,
-            "SELECT body FROM members WHERE provider = ?1 AND project = ?2 AND leads
+            "SELECT body FROM members WHERE provider = ?1 AND project = ?2
+             AND (leads OR account IN
+                 (SELECT account FROM accounts WHERE system = ?1 AND person = ?3))
              ORDER BY account",
-            place,
+            params![provider, project, person],
         )?);
+        if comes_back {
+            others(db, (&provider, &project), &mut history)?;
+        }
         departures(db, (&provider, &project), &mut history)?;
     }
     Ok(history)
+}
+
+/// Adds the person's accounts, and the keys these made.
+fn accounts(db: &Connection, history: &mut PersonHistory) -> Result<(), ProjectionError> {
+    let mut rows = Vec::new();
+    let mut accounts = db.prepare_cached(
+        "SELECT id, system, account, name FROM accounts
+         WHERE person = ?1 AND in_inventory ORDER BY system, account",
+    )?;
+    let mut found = accounts.query([&history.person])?;
+    while let Some(row) = found.next()? {
+        rows.push(row.get::<_, i64>(0)?);
+        history.accounts.push((row.get(1)?, row.get(2)?));
+        if history.name.is_none() {
+            history.name = row.get(3)?;
+        }
+    }
+    for account in rows {
+        history.keys.extend(bodies::<Key>(
+            db,
+            "SELECT keys.body FROM key_holders JOIN keys ON keys.id = key_holders.key
+             WHERE key_holders.account = ?1 ORDER BY keys.key",
+            [account],
+        )?);
+    }
+    Ok(())
+}
+
+/// Adds which keys we read the providers of `places` with.
+fn own_keys(
+    db: &Connection,
+    places: &BTreeSet<(String, String)>,
+    history: &mut PersonHistory,
+) -> Result<(), ProjectionError> {
+    let providers: BTreeSet<&String> = places.iter().map(|(provider, _)| provider).collect();
+    for provider in providers {
+        let sql = "SELECT body FROM snapshots WHERE provider = ?1";
+        for snapshot in bodies::<SnapshotSummary>(db, sql, [provider])? {
+            let own = snapshot.own_keys.into_iter();
+            let own = own.map(|key| (provider.clone(), key));
+            history.own_keys.extend(own);
+        }
+    }
+    Ok(())
+}
+
+/// Adds the keys of others in a project: they may have taken the place of the person's.
+fn others(
+    db: &Connection,
+    (provider, project): (&str, &str),
+    history: &mut PersonHistory,
+) -> Result<(), ProjectionError> {
+    history.others.extend(bodies::<Key>(
+        db,
+        "SELECT body FROM keys k WHERE provider = ?1 AND project = ?2 AND NOT EXISTS
+         (SELECT 1 FROM key_holders h JOIN accounts a ON a.id = h.account
+          WHERE h.key = k.id AND a.person = ?3 AND a.in_inventory)
+         ORDER BY key",
+        params![provider, project, history.person],
+    )?);
+    Ok(())
 }
 
 /// Adds where those who lead a project left: whoever leaves as well takes nothing over.

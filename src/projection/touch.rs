@@ -6,7 +6,7 @@ use rusqlite::{Transaction, params};
 
 use super::ProjectionError;
 use crate::{
-    domain::{ChangeKind, MembershipChange},
+    domain::{ChangeKind, Key, MembershipChange},
     log::Partition,
 };
 
@@ -21,6 +21,8 @@ pub(super) const OUR_OUTPUT: Place = (Partition::WHOLE, 0);
 /// Whose reports have to be made.
 pub(super) struct Touched {
     people: BTreeMap<(String, Partition), u64>,
+    /// Projects with a key that may have taken the place of another.
+    projects: BTreeMap<(String, String, Partition), u64>,
     /// Where the record lies that is being taken in.
     pub(super) cause: Place,
 }
@@ -29,6 +31,7 @@ impl Default for Touched {
     fn default() -> Self {
         Self {
             people: BTreeMap::new(),
+            projects: BTreeMap::new(),
             cause: OUR_OUTPUT,
         }
     }
@@ -41,6 +44,14 @@ impl Touched {
         *latest = (*latest).max(next);
     }
 
+    /// Remembers a key: reports of those who came back say what replaced their keys meanwhile.
+    pub(super) fn insert_key(&mut self, key: &Key) {
+        let (partition, next) = self.cause;
+        let place = (key.provider.clone(), key.project.clone(), partition);
+        let latest = self.projects.entry(place).or_default();
+        *latest = (*latest).max(next);
+    }
+
     /// Marks the changes of everybody touched.
     pub(super) fn mark(self, db: &Transaction<'_>) -> Done {
         for ((person, partition), next) in self.people {
@@ -50,8 +61,42 @@ impl Touched {
             )?
             .execute(params![person, partition.to_string(), next.cast_signed()])?;
         }
+        for ((provider, project, partition), next) in self.projects {
+            let (partition, next) = (partition.to_string(), next.cast_signed());
+            db.prepare_cached(
+                "INSERT INTO stale SELECT changes.part, changes.id, ?3, ?4
+                 FROM places JOIN changes ON changes.id = places.change
+                 WHERE places.provider = ?1 AND places.project = ?2
+                 AND json_extract(changes.body, '$.change') IN ('joined', 'reinstated')
+                 ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+            )?
+            .execute(params![provider, project, partition, next])?;
+        }
         Ok(())
     }
+}
+
+/// Marks the changes of whoever made a key that we read `provider` with now and did not at the
+/// last snapshot, or the other way round.
+pub(super) fn touch_makers(
+    db: &Transaction<'_>,
+    touched: &mut Touched,
+    provider: &str,
+    keys: &[&String],
+) -> Done {
+    let mut makers = db.prepare_cached(
+        "SELECT DISTINCT accounts.person FROM keys
+         JOIN key_holders ON key_holders.key = keys.id
+         JOIN accounts ON accounts.id = key_holders.account
+         WHERE keys.provider = ?1 AND keys.key = ?2",
+    )?;
+    for key in keys {
+        let mut rows = makers.query([provider, key.as_str()])?;
+        while let Some(row) = rows.next()? {
+            touched.insert(row.get(0)?);
+        }
+    }
+    Ok(())
 }
 
 /// Marks one change.

@@ -109,6 +109,42 @@ fn the_service_judges_by_the_users_rule() {
 }
 
 #[test]
+fn an_impact_is_explained_with_its_reasons_its_rule_and_the_row_that_decided() {
+    let stage = Stage::set();
+    let _service = stage.start();
+    let report = stage.report(stage.leave("msg_1", "ada@example.com"));
+    let worst = report.impacts.iter().max_by_key(|one| one.severity.level);
+    let worst = worst.unwrap();
+    let id = worst.impact_id.to_string();
+    let told = printed(&stage.offkey(&["explain", &id]));
+    let texts = [
+        &worst.severity.reasons[0],
+        "row 6",
+        "deepgram.member-removed",
+    ];
+    for text in texts
+        .iter()
+        .map(|text| text.split_whitespace().next().unwrap())
+    {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    for name in ["decided by", "takes along", "https://", "but"] {
+        assert!(told.contains(name), "{name}: {told}");
+    }
+    let told = json(&stage.offkey(&["explain", id.get(..13).unwrap(), "--json"]));
+    let told = told.first().unwrap();
+    assert_eq!(told["impact"], serde_json::to_value(worst).unwrap());
+    assert_eq!(told["rule"]["id"], worst.rule.rule.as_str());
+    let said = |id: &str| {
+        let output = stage.offkey(&["explain", id]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    assert!(said("zz").contains("no impact has the id"));
+    assert!(said("").contains("several"));
+}
+
+#[test]
 fn a_broken_file_is_named_with_its_line_and_rule_and_ends_with_two() {
     let broken = OURS
         .replace("https:", "http:")

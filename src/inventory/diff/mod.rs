@@ -60,7 +60,8 @@ pub fn diff(provider: &str, known: &Known, seen: &Snapshot) -> News {
     if seen.gaps.is_empty() {
         comparison.vanished_projects(known, seen);
     }
-    comparison.summary(seen);
+    let last = known.last.as_ref();
+    comparison.summary(seen, last.map_or(&[], |last| last.own_keys.as_slice()));
     comparison.news
 }
 
@@ -308,7 +309,8 @@ impl Comparison<'_> {
         self.news.records.push(gone.to_record(self.now));
     }
 
-    fn summary(&mut self, seen: &Snapshot) {
+    /// `known_own`: our keys as they were known, for when the provider does not tell them now.
+    fn summary(&mut self, seen: &Snapshot, known_own: &[String]) {
         let gaps: Vec<String> = seen
             .gaps
             .iter()
@@ -331,6 +333,7 @@ impl Comparison<'_> {
             finished_at: seen.finished_at,
             gaps,
             last_complete,
+            own_keys: seen.own_keys.clone().unwrap_or_else(|| known_own.to_vec()),
             projects: seen.projects.len(),
             members: seen
                 .projects

@@ -53,6 +53,7 @@ fn snapshot(minute: i64, members: Vec<SeenMember>, keys: Vec<SeenKey>) -> Snapsh
         finished_at: at(minute + 1),
         projects: vec![project],
         gaps: Vec::new(),
+        own_keys: Some(vec!["k0".to_owned()]),
     }
 }
 

@@ -161,6 +161,7 @@ impl Work<'_, '_> {
             finished_at: self.import.now,
             projects,
             gaps: is_part.then(|| A_PART.to_owned()).into_iter().collect(),
+            own_keys: None,
         };
         let known = Known {
             last: self.last.clone(),
@@ -304,6 +305,7 @@ impl Work<'_, '_> {
             finished_at: now,
             last_complete: if gaps.is_empty() { Some(now) } else { before },
             gaps,
+            own_keys: Vec::new(),
             projects: self.projects.len(),
             members: self.members.len(),
             keys: count(self.done.keys),

@@ -185,6 +185,16 @@ impl<'a> Reader<'a> {
         Ok(Some(Report { outcome, impacts }))
     }
 
+    /// The newest revision of the impacts whose id begins with `id`, two at most.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the projection cannot be read.
+    pub fn impacts_named(&self, id: &str) -> Result<Vec<Impact>, ProjectionError> {
+        let sql = "SELECT body FROM impacts WHERE substr(id, 1, length(?1)) = lower(?1)
+            ORDER BY id LIMIT 2";
+        bodies(self.0, sql, [id])
+    }
+
     /// The bodies in quarantine, as JSON.
     ///
     /// # Errors

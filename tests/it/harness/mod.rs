@@ -373,7 +373,8 @@ path = {archive:?}
             let mut records = Vec::new();
             while !position.has_reached(&end) {
                 let batch = tokio::time::timeout(PATIENCE, follower.next(1000)).await;
-                let batch = batch.expect("the log to be read to its end").unwrap();
+                assert!(batch.is_ok(), "waited in vain for the end of the log");
+                let batch = batch.unwrap().unwrap();
                 position = batch.through;
                 records.extend(batch.entries.into_iter().map(|entry| entry.record));
             }

@@ -115,6 +115,7 @@ impl Provider for DeepgramProvider {
             finished_at: self.clock.now(),
             projects: readings.into_iter().map(|one| one.project).collect(),
             gaps,
+            own_keys: sights.own_keys(),
         })
     }
 }
@@ -182,6 +183,16 @@ impl DeepgramProvider {
 }
 
 impl Sights<'_> {
+    /// The ids of our keys; absent when one does not say which it is.
+    fn own_keys(&self) -> Option<Vec<String>> {
+        let ids = self.keys.iter().map(|sight| sight.own.as_ref());
+        let ids = ids.map(|own| own.map(|own| own.api_key_id.clone()));
+        let mut ids = ids.collect::<Option<Vec<String>>>()?;
+        ids.sort();
+        ids.dedup();
+        Some(ids)
+    }
+
     /// Why nothing can be read. What may pass comes before what does not.
     fn failure(&self, provider: &str) -> ProviderError {
         let mut reasons = self.failures.iter().map(|(_, why)| why);

@@ -121,6 +121,10 @@ async fn an_owners_key_reads_everything() {
         (key.class.as_str(), &key.tags[..]),
         ("project-key", &["calls".to_owned(), "prod".to_owned()][..])
     );
+    let own = snapshot.own_keys.as_deref().unwrap();
+    let listed = snapshot.projects.iter().flat_map(|project| &project.keys);
+    let ours = listed.filter(|key| own.contains(&key.id));
+    assert_eq!((own.len(), ours.count()), (1, 1));
     let seen = key.usage.as_ref().unwrap();
     // Whole days count: half a day of today, seven days, and none before.
     assert_eq!(seen.requests_7d, 7 * 18_400 + 9_200);
