@@ -29,7 +29,8 @@ use self::{
 use crate::{
     correlation::{
         Policy,
-        policy::{GroupMapping, Link, ProviderFacts},
+        identity::{Identities, Link, PeopleRules},
+        policy::{GroupMapping, ProviderFacts},
     },
     domain::Topic,
     log::Retention,
@@ -57,6 +58,9 @@ pub struct Config {
     /// Which accounts belong together.
     #[serde(default, rename = "link")]
     pub links: Vec<Link>,
+    /// How people's addresses and accounts are spelled.
+    #[serde(default)]
+    pub people: PeopleRules,
     /// What the groups of sources open.
     #[serde(default, rename = "group")]
     pub groups: Vec<GroupMapping>,
@@ -263,13 +267,17 @@ impl Config {
                 )));
             }
         }
+        self.people.check().map_err(ConfigError::Contradiction)?;
         unique("source or provider", names.into_iter())?;
         unique("sink", sinks)
     }
 
     /// Gives the policy what it has to know of the rest.
     fn inform_policy(&mut self) {
-        self.policy.links.clone_from(&self.links);
+        self.policy.identities = Identities {
+            links: self.links.clone(),
+            rules: self.people.clone(),
+        };
         self.policy.groups.clone_from(&self.groups);
         self.policy.providers = self
             .providers

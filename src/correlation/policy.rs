@@ -5,8 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 
 pub use super::severity::SeverityRow;
-use super::severity_table::default_table;
-use crate::domain::{Email, MembershipChange, Propagation, Scope, impact::Environment};
+use super::{identity::Identities, severity_table::default_table};
+use crate::domain::{MembershipChange, Propagation, Scope, impact::Environment};
 
 /// The decisions correlation is made with.
 #[derive(Debug, Clone, Deserialize)]
@@ -37,9 +37,9 @@ pub struct Policy {
     /// What the groups of sources open.
     #[serde(skip)]
     pub groups: Vec<GroupMapping>,
-    /// Accounts that belong to one person.
+    /// Whose accounts are whose.
     #[serde(skip)]
-    pub links: Vec<Link>,
+    pub identities: Identities,
 }
 
 /// What correlation has to know about a configured provider.
@@ -49,20 +49,6 @@ pub struct ProviderFacts {
     pub kind: String,
     /// How a change elsewhere reaches it.
     pub propagation: Propagation,
-}
-
-/// Accounts that belong to one person, said by the operator.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Link {
-    /// The person's address.
-    pub person: Email,
-    /// Other addresses of theirs.
-    #[serde(default)]
-    pub emails: Vec<Email>,
-    /// Accounts of theirs, `SYSTEM:ID`, where the system is a source's or provider's name.
-    #[serde(default)]
-    pub accounts: Vec<String>,
 }
 
 /// A group of a source whose members are let into a project.
@@ -93,7 +79,7 @@ impl Default for Policy {
             severity: default_table(),
             providers: BTreeMap::new(),
             groups: Vec::new(),
-            links: Vec::new(),
+            identities: Identities::default(),
         }
     }
 }

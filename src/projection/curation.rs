@@ -21,8 +21,8 @@ pub(super) fn take(
     match record.kind.as_str() {
         Preview::TYPE => {
             let preview: Preview = record.read()?;
-            let links = &lens.policy.links;
-            let person = person_of(links, "preview", None, Some(&preview.person));
+            let identities = &lens.policy.identities;
+            let person = person_of(identities, "preview", None, Some(&preview.person));
             let body = String::from_utf8_lossy(&record.data);
             let news = db
                 .prepare_cached("INSERT OR IGNORE INTO previews VALUES (?1, ?2, ?3)")?

@@ -305,7 +305,7 @@ fn stamp(log: &str, lens: Lens<'_>) -> String {
     hash.update(log);
     hash.update(format!(
         "{:?}{:?}",
-        lens.policy.links, lens.policy.providers
+        lens.policy.identities, lens.policy.providers
     ));
     hex::encode(hash.finalize())
 }

@@ -16,7 +16,7 @@ pub(super) fn person_of_change(
 ) -> Result<String, ProjectionError> {
     let who = &change.person;
     let (account, email) = (who.account.as_deref(), who.email.as_ref());
-    let person = person_of(&lens.policy.links, &change.source, account, email);
+    let person = person_of(&lens.policy.identities, &change.source, account, email);
     let Some(account) = account else {
         return Ok(person);
     };
@@ -93,7 +93,7 @@ pub(super) fn account(
     {
         return Ok((*id, person.clone()));
     }
-    let person = person_of(&lens.policy.links, provider, Some(&account.id), email);
+    let person = person_of(&lens.policy.identities, provider, Some(&account.id), email);
     let id = db
         .prepare_cached(
             "INSERT INTO accounts (system, account, person, email, name, in_inventory)

@@ -24,6 +24,7 @@ mod io_errors;
 mod main_job;
 mod malformed;
 mod oracle;
+mod people;
 mod poison;
 mod preview;
 mod previewed;

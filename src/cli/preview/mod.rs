@@ -252,7 +252,7 @@ pub(super) fn imagine(one: &Imagined) -> MembershipChange {
 
 fn person(change: &MembershipChange, policy: &Policy) -> String {
     let email = change.person.email.as_ref();
-    person_of(&policy.links, &change.source, None, email)
+    person_of(&policy.identities, &change.source, None, email)
 }
 
 /// Whether a scope names a provider that there is.
