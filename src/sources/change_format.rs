@@ -114,10 +114,11 @@ impl<'de> Deserialize<'de> for Moment {
 /// Reads the body of `request`, which the source `name` calls `event_id`.
 #[must_use]
 pub fn read(name: &str, event_id: &str, request: &Request<'_>) -> Reading {
-    if let Err(why) = json::check(request.body) {
-        return Reading::unreadable(why);
-    }
-    let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(request.body) else {
+    let text = match json::check(request.body) {
+        Ok(text) => text,
+        Err(why) => return Reading::unreadable(why),
+    };
+    let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
         let wanted = "an object with the texts \"type\" and \"timestamp\" and the object \"data\"";
         return Reading::unreadable(format!("the body is not {wanted}"));
     };

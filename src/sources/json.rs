@@ -4,23 +4,31 @@ use std::{borrow::Cow, collections::HashSet, fmt};
 
 use serde::de::{DeserializeOwned, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 
-/// Checks that `body` is one JSON text (RFC 8259) without a byte order mark, without keys given
-/// twice, lone surrogates, NUL characters, numbers out of range or more than 128 levels.
+/// The text of `body`, which is one JSON text (RFC 8259) without a byte order mark, without keys
+/// given twice, lone surrogates, NUL characters, numbers out of range or more than 128 levels.
 ///
 /// # Errors
 /// What is wrong and where, without quoting the text.
-pub(super) fn check(body: &[u8]) -> Result<(), String> {
+pub(super) fn check(body: &[u8]) -> Result<&str, String> {
     if body.is_empty() {
         return Err("the body is empty".to_owned());
     }
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err("the body starts with a byte order mark; leave it out".to_owned());
     }
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    Strict
+    let text = std::str::from_utf8(body).map_err(|fault| {
+        let at = fault.valid_up_to();
+        format!("the body is not usable JSON: it is no UTF-8 from byte {at} on")
+    })?;
+    let mut reader = serde_json::Deserializer::from_str(text);
+    let strict = Strict {
+        may_hold_nul: text.contains("\\u0000"),
+    };
+    strict
         .deserialize(&mut reader)
         .and_then(|()| reader.end())
-        .map_err(|fault| format!("the body is not usable JSON: {fault}"))
+        .map_err(|fault| format!("the body is not usable JSON: {fault}"))?;
+    Ok(text)
 }
 
 /// Reads `text`, which passed [`check`], as a `T` that stands at `path` in the body.
@@ -39,7 +47,11 @@ pub(super) fn read<T: DeserializeOwned>(text: &str, path: &str) -> Result<T, Str
 }
 
 /// Walks a value and keeps nothing of it.
-struct Strict;
+#[derive(Clone, Copy)]
+struct Strict {
+    /// Whether the text escapes one somewhere; unescaped, no JSON holds any.
+    may_hold_nul: bool,
+}
 
 impl<'de> DeserializeSeed<'de> for Strict {
     type Value = ();
@@ -77,27 +89,27 @@ impl<'de> Visitor<'de> for Strict {
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if text.contains('\0') {
+        if self.may_hold_nul && text.contains('\0') {
             return Err(E::custom("a string holds the NUL character"));
         }
         Ok(())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(Self)?.is_some() {}
+        while items.next_element_seed(self)?.is_some() {}
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
         let mut seen = Keys::default();
         while let Some(key) = fields.next_key_seed(Key)? {
-            if key.contains('\0') {
+            if self.may_hold_nul && key.contains('\0') {
                 return Err(A::Error::custom("a key holds the NUL character"));
             }
             if !seen.insert(key) {
                 return Err(A::Error::custom("an object gives one key twice"));
             }
-            fields.next_value_seed(Self)?;
+            fields.next_value_seed(self)?;
         }
         Ok(())
     }
@@ -169,10 +181,11 @@ mod tests {
     #[case::lone_surrogate(br#"{"a":"\ud800"}"#.to_vec(), "not usable JSON")]
     #[case::lone_surrogate_in_a_list(br#"["\udc00x"]"#.to_vec(), "not usable JSON")]
     #[case::escaped_nul(br#"{"a":"\u0000"}"#.to_vec(), "NUL")]
+    #[case::escaped_nul_in_a_key(br#"[{"a\u0000":1}]"#.to_vec(), "NUL")]
     #[case::raw_nul(b"{\"a\":\"\0\"}".to_vec(), "control character")]
     #[case::number_out_of_range(br#"{"a":1e999}"#.to_vec(), "out of range")]
     #[case::not_a_number(br#"{"a":NaN}"#.to_vec(), "not usable JSON")]
-    #[case::not_utf8(b"{\"a\":\"\xff\"}".to_vec(), "unicode")]
+    #[case::not_utf8(b"{\"a\":\"\xff\"}".to_vec(), "UTF-8 from byte 6")]
     #[case::something_behind(br"{} {}".to_vec(), "trailing")]
     #[case::too_deep("[".repeat(100_000).into_bytes(), "recursion limit")]
     fn what_has_two_meanings_or_none_is_refused(#[case] body: Vec<u8>, #[case] why: &str) {
@@ -200,7 +213,12 @@ mod tests {
     #[test]
     fn ordinary_json_passes() {
         let body = br#" {"a":[1,-2,3.5e2,null,true],"b":{"a":"\ud83d\ude00"},"":""} "#;
-        assert_eq!(check(body), Ok(()));
+        assert_eq!(check(body).map(str::as_bytes), Ok(&body[..]));
+    }
+
+    #[test]
+    fn what_only_looks_like_a_nul_passes() {
+        assert!(check(br#"{"a":"\\u0000"}"#).is_ok());
     }
 
     proptest! {

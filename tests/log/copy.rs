@@ -89,7 +89,9 @@ async fn a_copy_holds_everything_in_order_also_after_it_was_cut_off(
     let note = from.folder.path().join("copy.json");
     copy_a_part(&*source, &*target, &note).await;
     assert!(note.exists());
-    // Another process goes on, when the one that was cut off is gone with what it had on its way.
+    // Another process goes on, when the one that was cut off is gone with what it had on its way: it
+    // is written or never will be. (In this process its thread lives on, and what comes last tells.)
+    target.append(Vec::new()).await.unwrap();
     drop(target);
     let target = to.serve();
     let copied = copy_all(&*source, &*target, &note).await;

@@ -96,10 +96,11 @@ impl Source for Declarative {
     }
 
     fn read(&self, request: &Request<'_>) -> Reading {
-        if let Err(why) = json::check(request.body) {
-            return Reading::unreadable(why);
-        }
-        let Ok(body) = serde_json::from_slice::<Value>(request.body) else {
+        let text = match json::check(request.body) {
+            Ok(text) => text,
+            Err(why) => return Reading::unreadable(why),
+        };
+        let Ok(body) = serde_json::from_str::<Value>(text) else {
             return Reading::unreadable("the body is not usable JSON");
         };
         let mut reading = Reading::default();

@@ -76,10 +76,11 @@ impl Source for Okta {
     }
 
     fn read(&self, request: &Request<'_>) -> Reading {
-        if let Err(why) = json::check(request.body) {
-            return Reading::unreadable(why);
-        }
-        let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(request.body) else {
+        let text = match json::check(request.body) {
+            Ok(text) => text,
+            Err(why) => return Reading::unreadable(why),
+        };
+        let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
             return Reading::unreadable("the body is no event hook: data.events is no list");
         };
         let mut reading = Reading::default();
