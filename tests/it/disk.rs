@@ -13,7 +13,7 @@ impl SmallDisk {
     /// Nothing where file systems may not be mounted.
     fn mount(at: PathBuf) -> Option<Self> {
         fs::create_dir_all(&at).unwrap();
-        let options = ["-t", "tmpfs", "-o", "size=12m", "tmpfs"];
+        let options = ["-t", "tmpfs", "-o", "size=24m", "tmpfs"];
         let mounted = Command::new("mount").args(options).arg(&at).status();
         mounted
             .is_ok_and(|status| status.success())
@@ -43,7 +43,7 @@ fn a_full_disk_is_answered_503_and_forgotten_when_there_is_room_again() {
         eprintln!("!!! no file system can be mounted here: the full disk is not tested");
         return;
     };
-    fs::write(disk.ballast(), vec![0; 6 << 20]).unwrap();
+    fs::write(disk.ballast(), vec![0; 18 << 20]).unwrap();
     let _service = stage.start();
     let padding = "x".repeat(100_000);
     let (mut accepted, mut refused) = (Vec::new(), None);
