@@ -38,18 +38,6 @@ pub struct Parts {
     running: usize,
 }
 
-/// The priority of what steps behind, from 0 (as the process) to 19 (only what nobody wants).
-const BEHIND: i32 = 10;
-
-/// Lowers the priority of this thread. Linux has one for each (`setpriority(2)`, "C
-/// library/kernel differences"); where it is the process's, nothing is lowered.
-fn step_behind() {
-    #[cfg(target_os = "linux")]
-    if let Err(error) = rustix::process::setpriority_process(None, BEHIND) {
-        tracing::debug!(%error, "a part has the priority of the others");
-    }
-}
-
 /// More parts than anybody configures.
 const MOST_PARTS: usize = 1024;
 
@@ -78,34 +66,6 @@ impl Parts {
     where
         F: Future<Output = Ending>,
     {
-        self.spawn_with(name, || {}, work)
-    }
-
-    /// Runs a part that takes the processor only as far as the others leave it: whoever is told
-    /// that something is on disk waits for the answer, and nobody waits for what comes of it.
-    ///
-    /// # Errors
-    /// When no thread or runtime can be had.
-    pub fn spawn_behind<F>(
-        &mut self,
-        name: &str,
-        work: impl FnOnce(CancellationToken) -> F + Send + 'static,
-    ) -> io::Result<()>
-    where
-        F: Future<Output = Ending>,
-    {
-        self.spawn_with(name, step_behind, work)
-    }
-
-    fn spawn_with<F>(
-        &mut self,
-        name: &str,
-        first: fn(),
-        work: impl FnOnce(CancellationToken) -> F + Send + 'static,
-    ) -> io::Result<()>
-    where
-        F: Future<Output = Ending>,
-    {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -114,7 +74,6 @@ impl Parts {
         thread::Builder::new()
             .name(name.to_string())
             .spawn(move || {
-                first();
                 let ending = runtime.block_on(work(stop));
                 // Nobody listens any more only when the process is about to end.
                 drop(report.blocking_send((name, ending)));

@@ -91,7 +91,7 @@ impl Stand {
             progress: announce,
         };
         let projection = pipeline.open_projection()?;
-        parts.spawn_behind("pipeline", move |stop| async move {
+        parts.spawn("pipeline", move |stop| async move {
             Ok(pipeline.run(projection, stop).await?)
         })?;
         let mut sources = BTreeMap::new();

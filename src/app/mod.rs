@@ -178,10 +178,9 @@ impl Builder {
             progress,
         };
         let projection = pipeline.open_projection()?;
-        self.parts
-            .spawn_behind("pipeline", move |stop| async move {
-                Ok(pipeline.run(projection, stop).await?)
-            })?;
+        self.parts.spawn("pipeline", move |stop| async move {
+            Ok(pipeline.run(projection, stop).await?)
+        })?;
         Ok(seen)
     }
 

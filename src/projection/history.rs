@@ -5,12 +5,16 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
 use super::{ProjectionError, Stale};
 use crate::{
-    correlation::{PersonHistory, Published, ownership::Departure},
+    correlation::{
+        PersonHistory, Published,
+        ownership::{Departure, Moment},
+    },
     domain::{ChangeKind, Key, Member, MembershipChange, inventory::SnapshotSummary},
 };
 
@@ -85,10 +89,7 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
         .map(|key| (key.provider.clone(), key.project.clone()))
         .collect();
     own_keys(db, &places, &mut history)?;
-    let comes_back = history
-        .changes
-        .iter()
-        .any(|change| matches!(change.change, ChangeKind::Joined | ChangeKind::Reinstated));
+    let since = lost_since(&history.changes);
     for (provider, project) in places {
         let place = params![provider, project];
         history.projects.extend(bodies(
@@ -104,8 +105,8 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
              ORDER BY account",
             params![provider, project, person],
         )?);
-        if comes_back {
-            others(db, (&provider, &project), &mut history)?;
+        if let Some(since) = since {
+            others(db, (&provider, &project), since, &mut history)?;
         }
         departures(db, (&provider, &project), &mut history)?;
     }
@@ -156,19 +157,41 @@ fn own_keys(
     Ok(())
 }
 
-/// Adds the keys of others in a project: they may have taken the place of the person's.
+/// Since when other keys can have taken the place of the person's: from the first loss on that a
+/// return followed. Nothing: nobody came back.
+fn lost_since(changes: &[MembershipChange]) -> Option<Timestamp> {
+    use ChangeKind::{Joined, LeaveScheduled, Reinstated, Removed, Suspended};
+    let returns = changes
+        .iter()
+        .filter(|change| matches!(change.change, Joined | Reinstated));
+    let back = returns.map(|change| change.effective_at).max()?;
+    let losses = changes.iter().filter(|change| {
+        matches!(change.change, Removed | Suspended | LeaveScheduled) && change.effective_at <= back
+    });
+    losses
+        .map(|loss| loss.published_at.min(Moment::of(loss).from))
+        .min()
+}
+
+/// Adds the keys of others in a project that were made from `since` on: they may have taken the
+/// place of the person's.
 fn others(
     db: &Connection,
     (provider, project): (&str, &str),
+    since: Timestamp,
     history: &mut PersonHistory,
 ) -> Result<(), ProjectionError> {
+    // To the second: fractions are written with as many digits as they have.
+    let since = since.strftime("%Y-%m-%dT%H:%M:%S").to_string();
     history.others.extend(bodies::<Key>(
         db,
-        "SELECT body FROM keys k WHERE provider = ?1 AND project = ?2 AND NOT EXISTS
+        "SELECT body FROM keys k WHERE provider = ?1 AND project = ?2
+         AND coalesce(body ->> '$.created_at', body ->> '$.history[0].valid_from') >= ?4
+         AND NOT EXISTS
          (SELECT 1 FROM key_holders h JOIN accounts a ON a.id = h.account
           WHERE h.key = k.id AND a.person = ?3 AND a.in_inventory)
          ORDER BY key",
-        params![provider, project, history.person],
+        params![provider, project, history.person, since],
     )?);
     Ok(())
 }
