@@ -4,7 +4,8 @@ use std::{fs, process::Output};
 
 use crate::harness::Stage;
 
-const OURS: &str = r#"
+/// A rule that says otherwise than the one that comes with the program.
+pub(crate) const OURS: &str = r#"
 [[rule]]
 id = "ours.project-key"
 provider = "deepgram"
@@ -18,7 +19,7 @@ checked = "2026-11-20"
 "#;
 
 /// A configuration that names one catalogue file, which reads `text`.
-fn with_ours(text: &str) -> Stage {
+pub(crate) fn with_ours(text: &str) -> Stage {
     Stage::set_with("1h", |stage| {
         let file = stage.path("ours.toml");
         fs::write(&file, text).unwrap();

@@ -5,30 +5,10 @@ use std::{fs, process::Output};
 use offkey::domain::{ChangeId, Fate, Report};
 use serde_json::Value;
 
-use crate::harness::{Stage, until};
-
-const OTHERWISE: &str = r#"
-[[rule]]
-id = "ours.project-key"
-provider = "deepgram"
-class = "project-key"
-on = "member_removed"
-fate = "dormant"
-action = "Ask the platform team."
-says = "We had one come back."
-url = "https://wiki.example/deepgram"
-checked = "2026-11-20"
-"#;
-
-fn with_a_catalogue() -> Stage {
-    let stage = Stage::set_with("1h", |stage| {
-        let file = stage.path("ours.toml");
-        fs::write(&file, "").unwrap();
-        format!("[catalogue]\nfiles = [{file:?}]\n")
-    });
-    fs::write(stage.path("ours.toml"), "").unwrap();
-    stage
-}
+use crate::{
+    catalogue::{OURS, with_ours},
+    harness::{Stage, until},
+};
 
 fn replay(stage: &Stage, more: &[&str]) -> Output {
     let output = stage.offkey(&[&["replay", "--from", "2020-01-01"], more].concat());
@@ -48,7 +28,7 @@ fn is_all(report: &Report, fate: Fate) -> bool {
 
 #[test]
 fn what_todays_catalogue_says_otherwise_is_shown_and_published_only_on_request() {
-    let stage = with_a_catalogue();
+    let stage = with_ours("");
     let service = stage.start();
     let change: ChangeId = stage.leave("msg_1", "ada@example.com");
     assert!(is_all(&stage.report(change), Fate::Dies));
@@ -61,7 +41,7 @@ fn what_todays_catalogue_says_otherwise_is_shown_and_published_only_on_request()
         "{said}"
     );
 
-    fs::write(stage.path("ours.toml"), OTHERWISE).unwrap();
+    fs::write(stage.path("ours.toml"), OURS).unwrap();
     let first = replay(&stage, &["--json"]);
     let differing = differing(&first);
     let changes: Vec<&Value> = differing.iter().map(|one| &one["change_id"]).collect();

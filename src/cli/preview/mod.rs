@@ -183,26 +183,18 @@ impl<'a> Maker<'a> {
         at: Timestamp,
     ) -> Result<(Report, PersonHistory), ProjectionError> {
         let history = self.reader.history(person)?;
-        let event_id = format!("preview/{person}/removed/organisation");
         let email = Email::parse(person).ok();
-        let change = MembershipChange {
-            id: ChangeId::derive(SOURCE, &event_id),
-            source: SOURCE.to_owned(),
-            event_id,
-            change: ChangeKind::Removed,
-            person: PersonRef {
-                account: email.is_none().then(|| person.to_owned()),
-                email,
-                name: None,
-            },
-            scope: Scope::Organisation {},
-            effective_at: at,
-            not_before: None,
-            published_at: at,
-            role: None,
-            actor: None,
-            reason: None,
+        let who = PersonRef {
+            account: email.is_none().then(|| person.to_owned()),
+            email,
+            name: None,
         };
+        let change = imagine_of(
+            who,
+            person,
+            (ChangeKind::Removed, &Scope::Organisation {}),
+            at,
+        );
         Ok((self.correlate(&change, &history), history))
     }
 
@@ -217,33 +209,38 @@ impl<'a> Maker<'a> {
 }
 
 /// A change that has not happened.
+pub(super) fn imagine(one: &Imagined) -> MembershipChange {
+    let who = PersonRef {
+        email: Some(one.email.clone()),
+        ..PersonRef::default()
+    };
+    imagine_of(who, one.email.as_str(), (one.change, &one.scope), one.at)
+}
+
+/// The same of somebody by any name.
 ///
 /// Within a provider it happens there, so that nothing has to propagate.
-pub(super) fn imagine(one: &Imagined) -> MembershipChange {
-    let Imagined {
-        email,
-        change,
-        scope,
-        at,
-    } = one;
+fn imagine_of(
+    person: PersonRef,
+    name: &str,
+    (change, scope): (ChangeKind, &Scope),
+    at: Timestamp,
+) -> MembershipChange {
     let source = match scope {
         Scope::Provider { provider } | Scope::Project { provider, .. } => provider.clone(),
         Scope::Organisation {} | Scope::Group { .. } => SOURCE.to_owned(),
     };
-    let event_id = format!("preview/{email}/{change}/{scope}");
+    let event_id = format!("preview/{name}/{change}/{scope}");
     MembershipChange {
         id: ChangeId::derive(&source, &event_id),
         source,
         event_id,
-        change: *change,
-        person: PersonRef {
-            email: Some(email.clone()),
-            ..PersonRef::default()
-        },
+        change,
+        person,
         scope: scope.clone(),
-        effective_at: *at,
+        effective_at: at,
         not_before: None,
-        published_at: *at,
+        published_at: at,
         role: None,
         actor: None,
         reason: None,

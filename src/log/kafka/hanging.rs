@@ -1,10 +1,10 @@
 //! Transactions that hang: open in a partition, and over for whoever should end them.
 //!
 //! A broker that comes back can call an aborted transaction complete without having written its
-//! ends: it takes partitions whose leader it does not know yet for deleted ones (`TransactionMarker-
-//! ChannelManager` in Apache Kafka). Who reads what is committed then never comes past its first
-//! record. An abort under the same transactional id writes the missing ends; of an instance that
-//! never comes back, an operator has to (KIP-664).
+//! ends: it takes partitions whose leader it does not know yet for deleted ones
+//! (`TransactionMarkerChannelManager` in Apache Kafka). Who reads what is committed then never comes
+//! past its first record. An abort under the same transactional id writes the missing ends; of an
+//! instance that never comes back, an operator has to (KIP-664).
 
 use std::{
     collections::BTreeMap,
