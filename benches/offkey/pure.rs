@@ -11,8 +11,6 @@ use offkey::{
     domain::{Impact, Key, Member, MembershipChange, Project, Propagation},
 };
 
-use sha2::{Digest, Sha256};
-
 use crate::{
     figures::{Figures, median},
     world,
@@ -63,13 +61,13 @@ pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
 
 /// The least that a digest takes.
 fn hash(impacts: &[Impact]) -> [u8; 32] {
-    let (mut hash, mut text) = (Sha256::new(), Vec::new());
+    let (mut hash, mut text) = (blake3::Hasher::new(), Vec::new());
     for impact in impacts {
         text.clear();
         drop(serde_json::to_writer(&mut text, impact));
         hash.update(&text);
     }
-    hash.finalize().into()
+    *hash.finalize().as_bytes()
 }
 
 /// The microseconds of one call, over as many as fit into a round.

@@ -1,15 +1,13 @@
 //! The digest of a report: the same inputs, the same digest, on every machine.
 
-use sha2::{Digest, Sha256};
-
 use crate::domain::{Impact, OutcomeResult};
 
-/// SHA-256, in hex, over what the report says, without revisions.
+/// BLAKE3, in hex, over what the report says, without revisions.
 pub(super) fn digest(result: OutcomeResult, reason: &str, impacts: &[Impact]) -> String {
-    let mut hash = Sha256::new();
-    hash.update(result.label());
-    hash.update([0]);
-    hash.update(reason);
+    let mut hash = blake3::Hasher::new();
+    hash.update(result.label().as_bytes());
+    hash.update(&[0]);
+    hash.update(reason.as_bytes());
     let mut text = Vec::new();
     for impact in impacts {
         text.clear();
@@ -19,5 +17,5 @@ pub(super) fn digest(result: OutcomeResult, reason: &str, impacts: &[Impact]) ->
         drop(serde_json::to_writer(&mut text, impact));
         hash.update(&text);
     }
-    hex::encode(hash.finalize())
+    hash.finalize().to_hex().to_string()
 }

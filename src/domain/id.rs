@@ -1,22 +1,21 @@
 //! Ids derived from content, so that a repeat of the same thing is the same record.
 
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A `UUIDv8` (RFC 9562 section 5.8) from the SHA-256 of length-prefixed parts.
+/// A `UUIDv8` (RFC 9562 section 5.8) from the BLAKE3 hash of length-prefixed parts.
 ///
 /// The prefix keeps `("ab", "c")` and `("a", "bc")` apart.
 #[must_use]
 pub fn content_id(parts: &[&[u8]]) -> Uuid {
-    let mut hash = Sha256::new();
+    let mut hash = blake3::Hasher::new();
     for part in parts {
-        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(&(part.len() as u64).to_be_bytes());
         hash.update(part);
     }
     let digest = hash.finalize();
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
+    bytes.copy_from_slice(&digest.as_bytes()[..16]);
     Uuid::new_v8(bytes)
 }
 

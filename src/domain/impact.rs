@@ -322,7 +322,7 @@ pub struct Outcome {
     pub fates: BTreeMap<Fate, u32>,
     /// How many open impacts are how bad.
     pub severities: BTreeMap<Severity, u32>,
-    /// SHA-256, in hex, over the report's impacts without their revisions.
+    /// BLAKE3, in hex, over the report's impacts without their revisions.
     pub digest: String,
     /// Why it came to this, for a person to read.
     pub reason: String,

@@ -1,4 +1,4 @@
-//! Brings the write-ahead log into the file, off the way of a report: it syncs.
+//! Brings the write-ahead log into the file, off the way of a report.
 
 use std::{
     path::Path,
@@ -21,8 +21,9 @@ pub(super) struct Care {
 }
 
 impl Care {
-    pub(super) fn start(path: &Path) -> Result<Self, ProjectionError> {
+    pub(super) fn start(path: &Path, synchronous: &str) -> Result<Self, ProjectionError> {
         let db = super::connect(path)?;
+        db.pragma_update(None, "synchronous", synchronous)?;
         let (stop, stopped) = mpsc::channel();
         let thread = thread::Builder::new()
             .name("offkey-projection-care".to_owned())

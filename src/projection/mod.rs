@@ -9,6 +9,7 @@ mod history;
 mod people;
 pub mod read;
 mod touch;
+mod unsynced;
 
 use std::{
     collections::HashSet,
@@ -109,7 +110,7 @@ pub struct Projection {
     db: Connection,
     /// The ids of what we put out and took in, and the log will give us to read.
     own: HashSet<String>,
-    _care: Care,
+    care: Option<Care>,
 }
 
 impl Projection {
@@ -121,36 +122,26 @@ impl Projection {
     pub fn open(folder: &Path, log: &str, lens: Lens<'_>) -> Result<Self, ProjectionError> {
         let path = Self::file_in(folder);
         let stamp = stamp(log, lens);
-        match Self::open_as(&path, &stamp) {
-            Ok(Some(projection)) => return Ok(projection),
-            Ok(None) => tracing::info!("the projection is of another make; building it anew"),
-            Err(error) => tracing::warn!(%error, "the projection is broken; building it anew"),
-        }
-        Self::delete(folder)?;
-        let projection = Self {
-            db: connect(&path)?,
-            own: HashSet::new(),
-            _care: Care::start(&path)?,
+        let db = match usable(&path, &stamp) {
+            Ok(Some(db)) => db,
+            broken_or_other => {
+                if let Err(error) = broken_or_other {
+                    tracing::warn!(%error, "the projection is broken; building it anew");
+                }
+                Self::delete(folder)?;
+                let db = connect(&path)?;
+                db.execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
+                put_meta(&db, "stamp", &stamp)?;
+                db
+            }
         };
-        projection
-            .db
-            .execute_batch(&format!("BEGIN; {SCHEMA} COMMIT;"))?;
-        projection.set_meta("stamp", &stamp)?;
-        Ok(projection)
-    }
-
-    /// Nothing: the projection there cannot be used as it is.
-    fn open_as(path: &Path, stamp: &str) -> Result<Option<Self>, ProjectionError> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let projection = Self {
-            db: connect(path)?,
+        let synchronous = unsynced::begin(&db)?;
+        db.pragma_update(None, "synchronous", synchronous)?;
+        Ok(Self {
+            db,
             own: HashSet::new(),
-            _care: Care::start(path)?,
-        };
-        let found = meta(&projection.db, "stamp")?;
-        Ok((found.as_deref() == Some(stamp)).then_some(projection))
+            care: Some(Care::start(&path, synchronous)?),
+        })
     }
 
     /// Deletes the projection in `folder`.
@@ -287,9 +278,14 @@ impl Projection {
     pub fn reader(&self) -> read::Reader<'_> {
         read::Reader::new(&self.db)
     }
+}
 
-    fn set_meta(&self, name: &str, value: &str) -> Result<(), ProjectionError> {
-        Ok(put_meta(&self.db, name, value)?)
+impl Drop for Projection {
+    fn drop(&mut self) {
+        drop(self.care.take());
+        if let Err(error) = unsynced::end(&self.db) {
+            tracing::warn!(%error, "the projection could not be synced");
+        }
     }
 }
 
@@ -310,11 +306,28 @@ fn stamp(log: &str, lens: Lens<'_>) -> String {
     hex::encode(hash.finalize())
 }
 
+/// Nothing: there is no projection there, or it cannot be used as it is.
+fn usable(path: &Path, stamp: &str) -> Result<Option<Connection>, ProjectionError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let db = connect(path)?;
+    if meta(&db, "stamp")?.as_deref() != Some(stamp) {
+        tracing::info!("the projection is of another make; building it anew");
+        return Ok(None);
+    }
+    if !unsynced::is_whole(&db)? {
+        tracing::warn!("the machine went down while the projection was written; building it anew");
+        return Ok(None);
+    }
+    Ok(Some(db))
+}
+
+/// Opens the file to write what is synced with every checkpoint.
 fn connect(path: &Path) -> Result<Connection, ProjectionError> {
     let db = Connection::open(path)?;
     db.busy_timeout(Duration::from_secs(5))?;
     db.pragma_update(None, "journal_mode", "WAL")?;
-    // A lost tail is read from the log again, and NORMAL never damages the file.
     db.pragma_update(None, "synchronous", "NORMAL")?;
     // When the write-ahead log is this long (64 MiB), whoever writes does what is left of a
     // checkpoint, so that it starts anew.

@@ -1,34 +1,58 @@
 //! JSON that has one meaning: what two readers could read differently is refused.
 
-use std::{borrow::Cow, collections::HashSet, fmt};
+use std::collections::HashSet;
 
-use serde::de::{DeserializeOwned, DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json_borrow::{ObjectAsVec, Value};
 
-/// The text of `body`, which is one JSON text (RFC 8259) without a byte order mark, without keys
-/// given twice, lone surrogates, NUL characters, numbers out of range or more than 128 levels.
+/// The text of `body`, which is usable as [`tree`] says.
 ///
 /// # Errors
 /// What is wrong and where, without quoting the text.
 pub(super) fn check(body: &[u8]) -> Result<&str, String> {
+    let text = text(body)?;
+    strictly(text)?;
+    Ok(text)
+}
+
+/// What `body` says, which is one JSON text (RFC 8259) without a byte order mark, without keys
+/// given twice, lone surrogates, NUL characters, numbers out of range or more than 128 levels.
+///
+/// # Errors
+/// What is wrong and where, without quoting the text.
+pub(super) fn tree(body: &[u8]) -> Result<Value<'_>, String> {
+    strictly(text(body)?)
+}
+
+fn text(body: &[u8]) -> Result<&str, String> {
     if body.is_empty() {
         return Err("the body is empty".to_owned());
     }
     if body.starts_with(b"\xef\xbb\xbf") {
         return Err("the body starts with a byte order mark; leave it out".to_owned());
     }
-    let text = std::str::from_utf8(body).map_err(|fault| {
+    std::str::from_utf8(body).map_err(|fault| {
         let at = fault.valid_up_to();
         format!("the body is not usable JSON: it is no UTF-8 from byte {at} on")
-    })?;
-    let mut reader = serde_json::Deserializer::from_str(text);
+    })
+}
+
+fn strictly(text: &str) -> Result<Value<'_>, String> {
+    let unusable = |why: &str| format!("the body is not usable JSON: {why}");
+    let value = serde_json::from_str(text).map_err(|fault| unusable(&fault.to_string()))?;
     let strict = Strict {
         may_hold_nul: text.contains("\\u0000"),
     };
-    strict
-        .deserialize(&mut reader)
-        .and_then(|()| reader.end())
-        .map_err(|fault| format!("the body is not usable JSON: {fault}"))?;
-    Ok(text)
+    strict.value(&value).map_err(unusable)?;
+    Ok(value)
+}
+
+/// Reads `value` as a `T` that stands at `path` in the body.
+///
+/// # Errors
+/// The path and what is wrong there. It can name a field, and quote the value of one we read.
+pub(super) fn of<'a, T: Deserialize<'a>>(value: &'a Value<'_>, path: &str) -> Result<T, String> {
+    T::deserialize(value).map_err(|fault| format!("{path}: {fault}"))
 }
 
 /// Reads `text`, which passed [`check`], as a `T` that stands at `path` in the body.
@@ -46,124 +70,48 @@ pub(super) fn read<T: DeserializeOwned>(text: &str, path: &str) -> Result<T, Str
     })
 }
 
-/// Walks a value and keeps nothing of it.
-#[derive(Clone, Copy)]
+/// Refuses what the parser lets pass.
 struct Strict {
     /// Whether the text escapes one somewhere; unescaped, no JSON holds any.
     may_hold_nul: bool,
 }
 
-impl<'de> DeserializeSeed<'de> for Strict {
-    type Value = ();
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<(), D::Error> {
-        from.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Strict {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<(), E> {
-        if self.may_hold_nul && text.contains('\0') {
-            return Err(E::custom("a string holds the NUL character"));
+impl Strict {
+    fn value(&self, value: &Value<'_>) -> Result<(), &'static str> {
+        match value {
+            Value::Str(text) => self.text(text, "a string holds the NUL character"),
+            Value::Array(items) => items.iter().try_for_each(|item| self.value(item)),
+            Value::Object(fields) => self.object(fields),
+            Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
         }
-        Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        while items.next_element_seed(self)?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<(), A::Error> {
-        let mut seen = Keys::default();
-        while let Some(key) = fields.next_key_seed(Key)? {
-            if self.may_hold_nul && key.contains('\0') {
-                return Err(A::Error::custom("a key holds the NUL character"));
-            }
-            if !seen.insert(key) {
-                return Err(A::Error::custom("an object gives one key twice"));
-            }
-            fields.next_value_seed(self)?;
+    fn object(&self, fields: &ObjectAsVec<'_>) -> Result<(), &'static str> {
+        if !is_each_once(fields) {
+            return Err("an object gives one key twice");
         }
-        Ok(())
+        fields.iter().try_for_each(|(key, value)| {
+            self.text(key, "a key holds the NUL character")?;
+            self.value(value)
+        })
+    }
+
+    fn text(&self, text: &str, why: &'static str) -> Result<(), &'static str> {
+        let holds_nul = self.may_hold_nul && text.contains('\0');
+        if holds_nul { Err(why) } else { Ok(()) }
     }
 }
 
-/// The keys of one object.
-#[derive(Default)]
-struct Keys<'a> {
-    /// Most objects have few, and looking through them is quicker than hashing.
-    few: Vec<Cow<'a, str>>,
-    many: HashSet<Cow<'a, str>>,
-}
+/// Most objects have few keys, and looking through them is quicker than hashing.
+const FEW: usize = 16;
 
-impl<'a> Keys<'a> {
-    const FEW: usize = 16;
-
-    /// False when it was there already.
-    fn insert(&mut self, key: Cow<'a, str>) -> bool {
-        if self.few.contains(&key) {
-            return false;
-        }
-        if self.few.len() < Self::FEW {
-            self.few.push(key);
-            return true;
-        }
-        self.many.insert(key)
+fn is_each_once(fields: &ObjectAsVec<'_>) -> bool {
+    if fields.len() > FEW {
+        let mut seen = HashSet::with_capacity(fields.len());
+        return fields.keys().all(|key| seen.insert(key));
     }
-}
-
-/// A key, borrowed from the text where it holds no escapes.
-struct Key;
-
-impl<'de> DeserializeSeed<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn deserialize<D: serde::Deserializer<'de>>(self, from: D) -> Result<Self::Value, D::Error> {
-        from.deserialize_str(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Key {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a key")
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
+    let mut keys = fields.keys().enumerate();
+    keys.all(|(at, key)| !fields.keys().take(at).any(|before| before == key))
 }
 
 #[cfg(test)]

@@ -57,9 +57,9 @@ fn settle(db: &Connection, is_new: bool) -> rusqlite::Result<()> {
     // 2xx means durable: FULL syncs the write-ahead log at every commit, NORMAL would not.
     db.pragma_update(None, "synchronous", "FULL")?;
     db.pragma_update(None, "fullfsync", true)?;
-    // Checkpoints happen off the commit path, see `maintenance`.
+    // Checkpoints happen off the commit path, see `maintenance`. The write-ahead log is never cut
+    // short when it starts anew: disks that are told of freed blocks answer nobody meanwhile.
     db.pragma_update(None, "wal_autocheckpoint", 0)?;
-    db.pragma_update(None, "journal_size_limit", 64 << 20)?;
     if is_new {
         db.execute_batch(&format!(
             "BEGIN; {SCHEMA} PRAGMA user_version = {VERSION}; COMMIT;"

@@ -18,9 +18,12 @@ use crate::{
 
 /// How often to see whether a full disk has room again.
 const TICK: Duration = Duration::from_millis(200);
-/// The write-ahead log is brought into the file every so many ticks: each time costs whoever
-/// appends meanwhile some of the disk, and pages that change often are written once.
-const TICKS_OF_CHECKPOINT: u32 = 5;
+/// The write-ahead log is brought into the file every so many ticks (5 s): whoever appends
+/// meanwhile waits for the disk, tens of milliseconds, and pages that change often are written
+/// once.
+const TICKS_OF_CHECKPOINT: u32 = 25;
+/// Or when so many pages (32 MiB) wait to be brought there.
+const MANY_PAGES: i64 = 8_192;
 /// Retention and compaction come every so many ticks.
 const TICKS_OF_CLEANING: u32 = 300;
 /// Beyond so many pages (64 MiB) the writer waits until the write-ahead log starts anew.
@@ -70,11 +73,12 @@ impl Maintenance {
     fn tick(&self, jobs: &mpsc::Sender<Job>, tick: u32) -> Result<(), LogError> {
         // A full queue is being worked on, and needs no probe to find out whether it can be.
         drop(jobs.try_send(Job::Probe));
-        if tick.is_multiple_of(TICKS_OF_CHECKPOINT) && self.checkpoint()? > MOST_WAL_PAGES {
-            perform(jobs, |db| {
-                db.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()))
-                    .map_err(|error| classify(&error))
-            })?;
+        let wal = checkpoint(&self.checkpoints, "NOOP")?;
+        if tick.is_multiple_of(TICKS_OF_CHECKPOINT) || wal.waiting > MANY_PAGES {
+            let wal = checkpoint(&self.checkpoints, "PASSIVE")?;
+            if wal.pages > MOST_WAL_PAGES {
+                perform(jobs, |db| checkpoint(db, "RESTART"))?;
+            }
         }
         if tick.is_multiple_of(TICKS_OF_CLEANING) {
             for (topic, keep) in &self.retention.0 {
@@ -85,14 +89,6 @@ impl Maintenance {
             }
         }
         Ok(())
-    }
-
-    /// Brings what it can into the file without hindering anybody; returns the pages of the
-    /// write-ahead log.
-    fn checkpoint(&self) -> Result<i64, LogError> {
-        self.checkpoints
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
-            .map_err(|error| classify(&error))
     }
 
     fn expire(
@@ -120,6 +116,24 @@ impl Maintenance {
             }
         }
     }
+}
+
+/// How the write-ahead log stands.
+struct Wal {
+    pages: i64,
+    /// How many of them are not in the file yet.
+    waiting: i64,
+}
+
+/// `NOOP` only looks, `PASSIVE` brings what it can into the file without hindering anybody,
+/// `RESTART` waits until all of it is there, and starts anew.
+fn checkpoint(db: &Connection, mode: &str) -> Result<Wal, LogError> {
+    db.query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| {
+        let (pages, done): (i64, i64) = (row.get(1)?, row.get(2)?);
+        let waiting = pages - done;
+        Ok(Wal { pages, waiting })
+    })
+    .map_err(|error| classify(&error))
 }
 
 /// Has the writer do `work` between two commits, and waits for it.

@@ -96,12 +96,9 @@ impl Source for Declarative {
     }
 
     fn read(&self, request: &Request<'_>) -> Reading {
-        let text = match json::check(request.body) {
-            Ok(text) => text,
+        let body = match json::tree(request.body) {
+            Ok(body) => Value::from(body),
             Err(why) => return Reading::unreadable(why),
-        };
-        let Ok(body) = serde_json::from_str::<Value>(text) else {
-            return Reading::unreadable("the body is not usable JSON");
         };
         let mut reading = Reading::default();
         let seen = |event, number| Seen {

@@ -1,32 +1,18 @@
 //! What we read of an event hook: <https://developer.okta.com/docs/concepts/event-hooks/>.
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
+use serde_json_borrow::Value;
 
-/// One delivery.
-#[derive(Debug, Deserialize)]
-pub(super) struct Envelope<'a> {
-    #[serde(borrow)]
-    pub(super) data: Data<'a>,
+/// The events of the delivery `body`, unread, so that a broken one does not take the others along.
+pub(super) fn events<'a>(body: &'a Value<'a>) -> Option<&'a [Value<'a>]> {
+    let data = body.as_object()?.get("data")?;
+    data.as_object()?.get("events")?.as_array()
 }
 
-/// Its events, unread, so that a broken one does not take the others along.
-#[derive(Debug, Deserialize)]
-pub(super) struct Data<'a> {
-    #[serde(borrow)]
-    pub(super) events: Vec<&'a RawValue>,
-}
-
-/// The id alone, for an event that cannot be read.
-#[derive(Debug, Deserialize)]
-pub(super) struct EventId {
-    uuid: String,
-}
-
-impl EventId {
-    pub(super) fn find(event: &str) -> Option<String> {
-        serde_json::from_str(event).ok().map(|Self { uuid }| uuid)
-    }
+/// The id of an event that cannot be read.
+pub(super) fn id(event: &Value<'_>) -> Option<String> {
+    let id = event.as_object()?.get("uuid")?.as_str()?;
+    Some(id.to_owned())
 }
 
 /// One event: a `LogEvent` of the System Log API.

@@ -8,14 +8,14 @@ mod meaning;
 
 use std::collections::BTreeMap;
 
-use serde_json::value::RawValue;
+use serde_json_borrow::Value;
 
 use super::{
     Reading, Request, SharedSecrets, Source, SourceError, Unauthentic, Unusable, json,
     proof::{header_name, verify_header},
 };
 use crate::config::source::OktaConfig;
-use event::{Envelope, Event, EventId};
+use event::Event;
 use meaning::Meaning;
 
 /// The longest challenge of a handshake that is answered.
@@ -48,9 +48,9 @@ impl Okta {
         })
     }
 
-    fn read_event(&self, raw: &RawValue, at: usize, request: &Request<'_>, into: &mut Reading) {
+    fn read_event(&self, event: &Value<'_>, at: usize, request: &Request<'_>, into: &mut Reading) {
         let path = format!("data.events[{at}]");
-        let meaning = json::read::<Event>(raw.get(), &path).and_then(|event| {
+        let meaning = json::of::<Event>(event, &path).and_then(|event| {
             meaning::of(&event, &self.name, &self.apps, request.received_at)
                 .map_err(|why| format!("{path}.{why}"))
         });
@@ -59,7 +59,7 @@ impl Okta {
             Ok(Meaning::Lookup(lookup)) => into.lookups.push(lookup),
             Ok(Meaning::Nothing(ignored)) => into.ignored.push(ignored),
             Err(why) => into.unusable.push(Unusable {
-                event_id: EventId::find(raw.get()),
+                event_id: event::id(event),
                 why,
             }),
         }
@@ -76,16 +76,16 @@ impl Source for Okta {
     }
 
     fn read(&self, request: &Request<'_>) -> Reading {
-        let text = match json::check(request.body) {
-            Ok(text) => text,
+        let body = match json::tree(request.body) {
+            Ok(body) => body,
             Err(why) => return Reading::unreadable(why),
         };
-        let Ok(envelope) = serde_json::from_str::<Envelope<'_>>(text) else {
+        let Some(events) = event::events(&body) else {
             return Reading::unreadable("the body is no event hook: data.events is no list");
         };
         let mut reading = Reading::default();
-        for (at, raw) in envelope.data.events.into_iter().enumerate() {
-            self.read_event(raw, at, request, &mut reading);
+        for (at, event) in events.iter().enumerate() {
+            self.read_event(event, at, request, &mut reading);
         }
         reading
     }
