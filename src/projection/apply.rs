@@ -13,7 +13,7 @@ use super::{
 use crate::domain::{
     Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
     delivery::{DeadLetter, DeliveryRecord},
-    inventory::SnapshotSummary,
+    inventory::{Account, SnapshotSummary},
     quarantine::{Quarantined, Refused},
 };
 
@@ -38,6 +38,10 @@ pub(super) fn apply<'a>(
 }
 
 fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
+    if record.topic != Topic::Inventory {
+        // It can say whose an account is; so can a member.
+        touched.maker = None;
+    }
     match record.topic {
         Topic::Membership => change(db, record, lens, touched),
         Topic::Inventory => inventory(db, record, lens, touched),
@@ -185,18 +189,22 @@ fn inventory(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
 
 fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let key: Key = record.read()?;
-    let row: i64 = db
-        .prepare_cached(
-            "INSERT INTO keys (provider, project, key, body) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (provider, project, key) DO UPDATE SET body = excluded.body
-             RETURNING id",
+    let known: Option<i64> = db
+        .prepare_cached("SELECT id FROM keys WHERE provider = ?1 AND project = ?2 AND key = ?3")?
+        .query_row([&key.provider, &key.project, &key.id], |row| row.get(0))
+        .optional()?;
+    let row = if let Some(row) = known {
+        db.prepare_cached("UPDATE keys SET body = ?2 WHERE id = ?1")?
+            .execute(params![row, text(record)])?;
+        row
+    } else {
+        db.prepare_cached(
+            "INSERT INTO keys (provider, project, key, body) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .query_row(
-            params![key.provider, key.project, key.id, text(record)],
-            |row| row.get(0),
-        )?;
+        .insert(params![key.provider, key.project, key.id, text(record)])?
+    };
     for interval in &key.history {
-        let (account, person) = account(db, &key.provider, &interval.creator, lens)?;
+        let (account, person) = maker(db, &key.provider, &interval.creator, lens, touched)?;
         db.prepare_cached("INSERT OR IGNORE INTO key_holders (account, key) VALUES (?1, ?2)")?
             .execute([account, row])?;
         touched.insert(person);
@@ -205,8 +213,28 @@ fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touc
     Ok(())
 }
 
+/// The row and the person of whoever made a key: keys of one person often follow each other.
+fn maker(
+    db: &Transaction<'_>,
+    provider: &str,
+    maker: &Account,
+    lens: Lens<'_>,
+    touched: &mut Touched,
+) -> Result<(i64, String), ProjectionError> {
+    if let Some((of, known, found)) = &touched.maker
+        && of == provider
+        && known == maker
+    {
+        return Ok(found.clone());
+    }
+    let found = account(db, provider, maker, lens)?;
+    touched.maker = Some((provider.to_owned(), maker.clone(), found.clone()));
+    Ok(found)
+}
+
 fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let member: Member = record.read()?;
+    touched.maker = None;
     let (_, person) = account(db, &member.provider, &member.account, lens)?;
     touched.insert(person);
     let leads = lens

@@ -335,10 +335,15 @@ fn connect(path: &Path) -> Result<Connection, ProjectionError> {
     db.pragma_update(None, "cache_size", -32_000)?;
     // What a question sorts is small.
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    // A statement is planned when it is prepared, and not again for every other parameter.
-    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    db.set_prepared_statement_cache_capacity(64);
+    plan_once(&db)?;
     Ok(db)
+}
+
+/// A statement is planned when it is prepared, and not again for every other parameter.
+fn plan_once(db: &Connection) -> rusqlite::Result<()> {
+    db.set_prepared_statement_cache_capacity(64);
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
 }
 
 /// Opens the projection in `folder` to read, beside whoever writes it.
@@ -362,6 +367,7 @@ pub fn open_reader(folder: &Path) -> Result<Connection, ProjectionError> {
     }
     let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     db.busy_timeout(Duration::from_secs(5))?;
+    plan_once(&db)?;
     // The file is there a moment before what is in it.
     if db.table_exists(None, "meta")? {
         Ok(db)

@@ -6,7 +6,7 @@ use rusqlite::{Transaction, params};
 
 use super::ProjectionError;
 use crate::{
-    domain::{ChangeKind, Key, MembershipChange},
+    domain::{ChangeKind, Key, MembershipChange, inventory::Account},
     log::Partition,
 };
 
@@ -25,6 +25,8 @@ pub(super) struct Touched {
     projects: BTreeMap<(String, String, Partition), u64>,
     /// Where the record lies that is being taken in.
     pub(super) cause: Place,
+    /// The provider and the account of the last key's maker, their row and their person.
+    pub(super) maker: Option<(String, Account, (i64, String))>,
 }
 
 impl Default for Touched {
@@ -33,6 +35,7 @@ impl Default for Touched {
             people: BTreeMap::new(),
             projects: BTreeMap::new(),
             cause: OUR_OUTPUT,
+            maker: None,
         }
     }
 }

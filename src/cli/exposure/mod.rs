@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::projects::{ProjectRow, Projects};
-use super::{Context, End, preview::Maker};
+use super::{
+    Context, End,
+    preview::{AT_ONCE, Maker},
+};
 use crate::{
     correlation::{
         PersonHistory,
@@ -19,9 +22,6 @@ use crate::{
     domain::{Fate, Impact, Report, Severity, Status, impact::Environment},
     projection::read::Reader,
 };
-
-/// How many people are read at once.
-const STEP: u32 = 1000;
 
 /// What to rank by.
 #[derive(Debug, Args)]
@@ -105,11 +105,10 @@ impl Exposure {
         };
         let mut after = String::new();
         loop {
-            let people = reader.people_after(&after, STEP)?;
+            let people = reader.people_after(&after, AT_ONCE)?;
             let Some(last) = people.last() else { break };
             after.clone_from(last);
-            for person in &people {
-                let (report, history) = maker.removal_of(person, now)?;
+            for (report, history) in maker.removals_of(&people, now)? {
                 let row = row(
                     &report,
                     &history,

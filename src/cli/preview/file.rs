@@ -111,6 +111,25 @@ impl People {
         anyhow::ensure!(digest == self.digest, changed());
         Ok(())
     }
+
+    /// Gives `take` all lines, so many at a time.
+    pub(super) fn chunks(
+        &self,
+        defaults: &Defaults<'_>,
+        size: usize,
+        mut take: impl FnMut(&[Imagined]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut some = Vec::with_capacity(size);
+        self.each(defaults, |one| {
+            some.push(one);
+            if some.len() == size {
+                take(&some)?;
+                some.clear();
+            }
+            Ok(())
+        })?;
+        take(&some)
+    }
 }
 
 fn complain_of(context: &Context, bad: &BadRow) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
+use rayon::iter::{IntoParallelIterator as _, ParallelIterator as _};
 
 use self::{file::People, record::Recorder, summary::Summary, together::Together};
 use super::{Context, End, output, report};
@@ -46,6 +47,8 @@ pub(super) struct Preview {
     top: usize,
 }
 
+/// How many reports are made at once: what they hold is all that is kept in memory.
+pub(super) const AT_ONCE: usize = 64;
 /// What stands for a source where nothing was reported.
 const SOURCE: &str = "preview";
 
@@ -97,16 +100,17 @@ impl Preview {
             }
         }
         if let Some(file) = &file {
-            file.each(&defaults, |one| {
-                let report = maker.report(&one)?;
-                let is_news = summary.add(&one, &report);
-                if is_news && context.output.json {
-                    context.output.json(&report)?;
+            file.chunks(&defaults, AT_ONCE, |some| {
+                for (one, report) in some.iter().zip(maker.reports(some)?) {
+                    let is_news = summary.add(one, &report);
+                    if is_news && context.output.json {
+                        context.output.json(&report)?;
+                    }
+                    if let (Some(recorder), true) = (&mut recorder, is_news) {
+                        recorder.add(one, &report)?;
+                    }
                 }
-                match &mut recorder {
-                    Some(recorder) if is_news => recorder.add(&one, &report),
-                    Some(_) | None => Ok(()),
-                }
+                Ok(())
             })?;
         }
         if let Some(recorder) = recorder {
@@ -170,42 +174,79 @@ impl<'a> Maker<'a> {
         &self,
         one: &Imagined,
     ) -> Result<(Report, PersonHistory), ProjectionError> {
+        let (change, history) = self.case(one)?;
+        Ok((
+            correlate_with(self.catalogue, self.policy, &change, &history),
+            history,
+        ))
+    }
+
+    /// The reports of several changes, in their order.
+    pub(super) fn reports(&self, several: &[Imagined]) -> Result<Vec<Report>, ProjectionError> {
+        let cases = several.iter().map(|one| self.case(one));
+        let reports = self.correlate_all(cases.collect::<Result<_, _>>()?);
+        Ok(reports.into_iter().map(|(report, _)| report).collect())
+    }
+
+    fn case(&self, one: &Imagined) -> Result<(MembershipChange, PersonHistory), ProjectionError> {
         let change = imagine(one);
         let mut history = self.reader.history(&person(&change, self.policy))?;
         self.together.note_in(self.reader, &mut history)?;
-        Ok((self.correlate(&change, &history), history))
+        Ok((change, history))
     }
 
-    /// The report of a removal everywhere of a person, by their one name, who may have no address.
-    pub(super) fn removal_of(
+    /// The reports of a removal everywhere of each of `people`, by their one name, and what each
+    /// rests on.
+    pub(super) fn removals_of(
         &self,
-        person: &str,
+        people: &[String],
         at: Timestamp,
-    ) -> Result<(Report, PersonHistory), ProjectionError> {
-        let history = self.reader.history(person)?;
-        let email = Email::parse(person).ok();
-        let who = PersonRef {
-            account: email.is_none().then(|| person.to_owned()),
-            email,
-            name: None,
-        };
-        let change = imagine_of(
-            who,
-            person,
-            (ChangeKind::Removed, &Scope::Organisation {}),
-            at,
-        );
-        Ok((self.correlate(&change, &history), history))
+    ) -> Result<Vec<(Report, PersonHistory)>, ProjectionError> {
+        let cases = people.iter().map(|person| {
+            let history = self.reader.history(person)?;
+            Ok((removal(person, at), history))
+        });
+        Ok(self.correlate_all(cases.collect::<Result<_, ProjectionError>>()?))
     }
 
-    fn correlate(&self, change: &MembershipChange, history: &PersonHistory) -> Report {
-        correlate(&Inputs {
-            change,
-            history,
-            catalogue: self.catalogue,
-            policy: self.policy,
-        })
+    /// As many at the same time as the machine can.
+    fn correlate_all(
+        &self,
+        cases: Vec<(MembershipChange, PersonHistory)>,
+    ) -> Vec<(Report, PersonHistory)> {
+        let (catalogue, policy) = (self.catalogue, self.policy);
+        let report = |(change, history)| {
+            let report = correlate_with(catalogue, policy, &change, &history);
+            (report, history)
+        };
+        cases.into_par_iter().map(report).collect()
     }
+}
+
+fn correlate_with(
+    catalogue: &Catalogue,
+    policy: &Policy,
+    change: &MembershipChange,
+    history: &PersonHistory,
+) -> Report {
+    correlate(&Inputs {
+        change,
+        history,
+        catalogue,
+        policy,
+    })
+}
+
+/// Somebody's removal everywhere; they may have no address.
+fn removal(person: &str, at: Timestamp) -> MembershipChange {
+    let email = Email::parse(person).ok();
+    let who = PersonRef {
+        account: email.is_none().then(|| person.to_owned()),
+        email,
+        name: None,
+    };
+    let everywhere = (ChangeKind::Removed, &Scope::Organisation {});
+    imagine_of(who, person, everywhere, at)
 }
 
 /// A change that has not happened.

@@ -9,11 +9,12 @@ impl Reader<'_> {
     ///
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
-    pub fn people_after(&self, after: &str, most: u32) -> Result<Vec<String>, ProjectionError> {
+    pub fn people_after(&self, after: &str, most: usize) -> Result<Vec<String>, ProjectionError> {
         let mut statement = self.0.prepare_cached(
             "SELECT DISTINCT person FROM accounts WHERE person > ?1 AND in_inventory
              ORDER BY person LIMIT ?2",
         )?;
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = statement.query_map(params![after, most], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
