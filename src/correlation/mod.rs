@@ -17,14 +17,16 @@ mod previewed;
 mod returned;
 mod revise;
 mod roles;
+pub mod schedule;
 pub mod severity;
 mod severity_table;
 mod successor;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
+mod verify;
 
-pub use correlate::correlate;
+pub use correlate::{Awaited, correlate, foresee};
 pub use inputs::Inputs;
 pub use ownership::PersonHistory;
 pub use policy::Policy;

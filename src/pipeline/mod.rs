@@ -15,10 +15,13 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     catalogue::Catalogue,
     clock::Clock,
-    correlation::{Inputs, Policy, Published, correlate, revise},
-    domain::{Record, Report, Topic, quarantine::Quarantined},
+    correlation::{
+        Awaited, Inputs, PersonHistory, Policy, Published, foresee, revise,
+        schedule::{Occasion, remind},
+    },
+    domain::{Record, Report, Topic, passed::Passed, quarantine::Quarantined},
     log::{Log, LogError, Member, Position, Share},
-    projection::{Lens, Projection, ProjectionError, Said, Stale},
+    projection::{Lens, Projection, ProjectionError, Said, Stale, Waits},
     shutdown::with_grace,
     telemetry::metrics as names,
 };
@@ -36,6 +39,9 @@ const NO_ROOM: Duration = Duration::from_secs(1);
 
 /// How often the group hears how far its work has come when there is nothing else to say.
 const TELL_EVERY: Duration = Duration::from_secs(5);
+
+/// How often the clock is looked at for what falls due.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 
 /// The topics whose records make reports stale.
 const CAUSES: [Topic; 4] = [
@@ -108,9 +114,14 @@ impl Pipeline {
                     .await;
                 continue;
             }
+            if is_caught_up && self.take_looks(&mut projection, &mut work)? {
+                continue;
+            }
+            let next = self.pause(&projection, &work, is_caught_up)?;
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = work.member.moved() => {}
+                () = tokio::time::sleep(next) => {}
                 () = tokio::time::sleep(TELL_EVERY), if work.is_untold() => {}
                 batch = follower.next(MOST_RECORDS) => match batch {
                     Ok(batch) => {
@@ -135,6 +146,43 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Lets looks at providers count once everything is read that the log held when they were: what
+    /// was seen in one look lies in several partitions. Whether any did.
+    fn take_looks(
+        &self,
+        projection: &mut Projection,
+        work: &mut Work,
+    ) -> Result<bool, PipelineError> {
+        if work.looks_count_at.is_none() && projection.has_new_looks()? {
+            work.looks_count_at = Some(self.log.end()?);
+        }
+        let position = projection.position()?;
+        let is_read = |end: &Position| position.has_reached(end);
+        let counts = work.looks_count_at.as_ref().is_some_and(is_read);
+        if counts {
+            projection.take_looks()?;
+            work.looks_count_at = None;
+        }
+        Ok(counts)
+    }
+
+    /// How long nothing can fall due: the clock may be set meanwhile, so it is never long.
+    fn pause(
+        &self,
+        projection: &Projection,
+        work: &Work,
+        is_caught_up: bool,
+    ) -> Result<Duration, PipelineError> {
+        let due = projection.next_due(&work.parts)?;
+        let Some(due) = due.filter(|_| is_caught_up) else {
+            return Ok(LOOK_AT_CLOCK);
+        };
+        let left = due.duration_since(self.clock.now());
+        Ok(Duration::try_from(left)
+            .unwrap_or_default()
+            .min(LOOK_AT_CLOCK))
+    }
+
     fn lens(&self) -> Lens<'_> {
         Lens {
             policy: &self.policy,
@@ -150,7 +198,8 @@ impl Pipeline {
         shutdown: &CancellationToken,
     ) -> Result<bool, PipelineError> {
         loop {
-            let stale = projection.stale(&work.parts, MOST_CHANGES)?;
+            let now = self.clock.now();
+            let stale = projection.stale(&work.parts, MOST_CHANGES, now)?;
             let rejects = projection.rejects(&work.parts)?;
             metrics::gauge!(names::STALE_CHANGES)
                 .set(u32::try_from(stale.len()).unwrap_or(u32::MAX));
@@ -158,13 +207,13 @@ impl Pipeline {
             if is_last {
                 work.settled = projection.position()?.within(&CAUSES);
             }
-            let now = self.clock.now();
             let refused: Vec<Record> = rejects.iter().map(Quarantined::to_record).collect();
-            let said: Vec<Said> = stale
+            let judged = stale.iter().map(|one| self.judge(one, now));
+            let (said, done): (Vec<Option<Said>>, Vec<Waits>) = judged.unzip();
+            let said: Vec<Said> = said.into_iter().flatten().collect();
+            let news = said
                 .iter()
-                .filter_map(|one| self.report(one, now))
-                .collect();
-            let news = said.iter().flat_map(|one| &one.records);
+                .flat_map(|one| one.due.iter().chain(&one.records));
             let outputs: Vec<Record> = refused.iter().chain(news).cloned().collect();
             fail::fail_point!("pipeline.before-commit", |_| std::process::abort());
             if !outputs.is_empty() || work.is_time_to_tell() {
@@ -178,8 +227,6 @@ impl Pipeline {
             if stale.is_empty() && rejects.is_empty() {
                 return Ok(true);
             }
-            let done = stale.iter().map(|stale| (stale.part, stale.change.id));
-            let done: Vec<_> = done.collect();
             with_room(shutdown, || {
                 projection.settle(&done, &said, &refused, self.lens())
             })
@@ -191,25 +238,65 @@ impl Pipeline {
         }
     }
 
-    /// One change's news; nothing when everything was said.
-    fn report(&self, stale: &Stale, now: Timestamp) -> Option<Said> {
-        let inputs = Inputs {
+    /// One change's news, nothing when everything was said, and what it waits for.
+    fn judge(&self, stale: &Stale, now: Timestamp) -> (Option<Said>, Waits) {
+        let (change, key) = (&stale.change, &stale.partition_key);
+        let mut due = Vec::new();
+        let (mut report, mut awaited) = self.foresee(stale, &stale.history);
+        if let Some(&at) = awaited.moments.range(..=now).next_back() {
+            let change_id = change.id;
+            due.push(Passed { change_id, at }.to_record(key, now));
+            let mut history = PersonHistory::clone(&stale.history);
+            history.passed.insert(change_id, at);
+            (report, awaited) = self.foresee(stale, &history);
+        }
+        let heard_at = stale.history.heard.get(&change.id).copied();
+        let occasion = Occasion {
+            change,
+            heard_at: heard_at.unwrap_or(now),
+            given: &stale.reminded,
+            now,
+        };
+        let (reminders, next) = remind(&report, &occasion, &self.policy.reminders);
+        due.extend(reminders.iter().map(|one| one.to_record(key, now)));
+        let first = awaited.moments.first().copied();
+        let waits = Waits {
+            part: stale.part,
+            change: change.id,
+            due: first.into_iter().chain(next).min(),
+            awaited,
+        };
+        let news = revise(report, said_before(stale));
+        let is_silent = news.is_none() && due.is_empty();
+        let said = (!is_silent).then(|| said(news, due, key, now));
+        (said, waits)
+    }
+
+    fn foresee(&self, stale: &Stale, history: &PersonHistory) -> (Report, Awaited) {
+        foresee(&Inputs {
             change: &stale.change,
-            history: &stale.history,
+            history,
             catalogue: &self.catalogue,
             policy: &self.policy,
-        };
-        let report = revise(correlate(&inputs), said_before(stale))?;
-        tracing::info_span!("correlate", change.id = %stale.change.id).in_scope(|| note(&report));
-        let key = &stale.partition_key;
-        let impacts = report
-            .impacts
-            .iter()
-            .map(|impact| impact.to_record(key, now));
-        let records = impacts
+        })
+    }
+}
+
+/// What is put out of one change's `news` and of what fell `due`.
+fn said(news: Option<Report>, due: Vec<Record>, key: &str, now: Timestamp) -> Said {
+    let records = news.as_ref().map(|report| {
+        let change = report.outcome.change_id;
+        tracing::info_span!("correlate", change.id = %change).in_scope(|| note(report));
+        let impacts = report.impacts.iter();
+        let impacts = impacts.map(|impact| impact.to_record(key, now));
+        impacts
             .chain([report.outcome.to_record(key, now)])
-            .collect();
-        Some(Said { report, records })
+            .collect()
+    });
+    Said {
+        report: news,
+        records: records.unwrap_or_default(),
+        due,
     }
 }
 
@@ -242,6 +329,8 @@ struct Work {
     settled: Position,
     /// The same, as the group knows it, and since when.
     told: (Position, Instant),
+    /// What has to be read before looks at providers that were read count.
+    looks_count_at: Option<Position>,
 }
 
 impl Work {
@@ -252,6 +341,7 @@ impl Work {
             parts: Vec::new(),
             settled: Position::default(),
             told: (Position::default(), Instant::now()),
+            looks_count_at: None,
         }
     }
 

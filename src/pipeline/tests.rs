@@ -6,7 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::Pipeline;
 use crate::{
     catalogue::Catalogue,
-    clock::SystemClock,
+    clock::{ManualClock, SystemClock},
     correlation::{Policy, policy::ProviderFacts},
     domain::{
         Account, ChangeId, ChangeKind, Email, Fate, Impact, Key, KeyInterval, Member,
@@ -79,6 +79,11 @@ fn serve(folder: &Path) -> Arc<EmbeddedLog> {
 
 /// Runs the pipeline until nothing is left to do.
 async fn run_until_settled(folder: &Path, log: Arc<EmbeddedLog>) {
+    run_at(folder, log, now()).await;
+}
+
+/// The same while the clock stands at `time`.
+async fn run_at(folder: &Path, log: Arc<EmbeddedLog>, time: jiff::Timestamp) {
     let facts = ProviderFacts {
         kind: "deepgram".to_owned(),
         propagation: Propagation::Manual {},
@@ -94,7 +99,7 @@ async fn run_until_settled(folder: &Path, log: Arc<EmbeddedLog>) {
         folder: folder.to_owned(),
         policy: Arc::new(policy),
         catalogue: Arc::new(Catalogue::built_in().unwrap()),
-        clock: Arc::new(SystemClock),
+        clock: Arc::new(ManualClock::at(time)),
         progress,
     };
     let settled = async {

@@ -243,7 +243,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn dump(&self) -> Result<String, ProjectionError> {
-        const CONTENT: [&str; 13] = [
+        const CONTENT: [&str; 15] = [
             "SELECT system, account, person, email, name, in_inventory FROM accounts",
             "SELECT * FROM projects",
             "SELECT * FROM members",
@@ -256,6 +256,8 @@ impl<'a> Reader<'a> {
             "SELECT * FROM outcomes",
             "SELECT change, id, revision, body FROM impacts",
             "SELECT * FROM places",
+            "SELECT * FROM passed",
+            "SELECT * FROM reminders",
             "SELECT * FROM deliveries",
             "SELECT id, body FROM quarantine UNION ALL SELECT id, body FROM dead_letters",
         ];
