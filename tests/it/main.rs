@@ -23,6 +23,7 @@ mod inventory;
 mod io_errors;
 mod main_job;
 mod malformed;
+mod observed;
 mod oracle;
 mod people;
 mod poison;

@@ -2,6 +2,9 @@
 
 mod changes;
 mod people;
+mod rules;
+
+pub use self::rules::RuleRecord;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
