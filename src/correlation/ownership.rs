@@ -152,7 +152,10 @@ pub fn undone_by<'a>(
                 && other.scope.includes(&change.scope)
                 && comes_later(other)
         })
-        .min_by_key(|other| (order(other), other.id))
+        .min_by_key(|other| {
+            let said = other.change.speaks_ahead().then_some(other.published_at);
+            (said.unwrap_or(other.effective_at), order(other), other.id)
+        })
 }
 
 /// What orders words about a leave that is still to come: when they were said.

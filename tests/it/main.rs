@@ -34,6 +34,7 @@ mod races;
 mod repeats;
 mod replay;
 mod rotation;
+mod schedule;
 mod sinks;
 mod time;
 mod trace;
