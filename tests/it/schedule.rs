@@ -25,7 +25,7 @@ fn say(
     stage: &Stage,
     (id, now): (&str, Timestamp),
     change: &str,
-    more: serde_json::Value,
+    more: &serde_json::Value,
 ) -> ChangeId {
     let mut data = serde_json::json!({"change": change, "person": {"email": ADA}});
     let object = data.as_object_mut().unwrap();
@@ -43,7 +43,7 @@ fn announce(stage: &Stage, said: (&str, Timestamp), day: Timestamp) -> ChangeId 
         stage,
         said,
         "leave_scheduled",
-        serde_json::json!({"effective_at": day}),
+        &serde_json::json!({"effective_at": day}),
     )
 }
 
@@ -178,7 +178,7 @@ fn a_leave_that_gets_another_date_and_is_cancelled_closes_what_no_longer_holds()
         &stage,
         ("msg_3", cancelled_at),
         "leave_cancelled",
-        serde_json::json!({}),
+        &serde_json::json!({}),
     );
     report_when(&stage, second, Status::Superseded);
     until("every close to be delivered", || {
