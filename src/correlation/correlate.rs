@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    compose::{Verified, compose, verified},
+    compose::compose,
     digest::digest,
     inputs::Inputs,
     judge::{judge, situations},
@@ -13,6 +13,7 @@ use super::{
     previewed::previewed,
     returned::Touched,
     roles::is_raised,
+    verified::{Verified, verified},
 };
 use crate::domain::{
     ChangeKind, Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status,

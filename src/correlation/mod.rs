@@ -3,6 +3,7 @@
 //! No IO, no clock, no async. The live path and the preview call the same function, and the same
 //! inputs give the same digest.
 
+mod arrival;
 mod assess;
 mod compose;
 mod correlate;
@@ -24,6 +25,7 @@ mod successor;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
+mod verified;
 mod verify;
 
 pub use correlate::{Awaited, correlate, foresee};

@@ -134,3 +134,115 @@ fn reminder(
         impacts: unresolved.collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use jiff::{SignedDuration, Timestamp};
+    use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
+    use rstest::rstest;
+
+    use super::{Occasion, Reminders, remind};
+    use crate::domain::{
+        Impact, MembershipChange, Outcome, Report, Severity, Status, reminder::Reminder,
+    };
+
+    fn report() -> (Report, MembershipChange) {
+        let outcome = include_str!("../../schemas/examples/offkey.outcome.v1.1.json");
+        let impact = include_str!("../../schemas/examples/offkey.impact.v1.1.json");
+        let change = include_str!("../../schemas/examples/offkey.membership-change.v1.1.json");
+        let outcome: Outcome = serde_json::from_str(outcome).unwrap();
+        let mut impact: Impact = serde_json::from_str(impact).unwrap();
+        let change: MembershipChange = serde_json::from_str(change).unwrap();
+        impact.act_by = change.published_at + SignedDuration::from_hours(24 * 40);
+        let impacts = vec![impact];
+        (Report { outcome, impacts }, change)
+    }
+
+    /// Lets the clock stand at `now`; `given` is what was given before, and what is given now.
+    fn tick(
+        given: &mut BTreeMap<Timestamp, Timestamp>,
+        now: Timestamp,
+    ) -> (Vec<Reminder>, Option<Timestamp>) {
+        let (report, change) = report();
+        let heard_at = change.published_at;
+        let occasion = Occasion {
+            change: &change,
+            heard_at,
+            given,
+            now,
+        };
+        let (due, next) = remind(&report, &occasion, &Reminders::default());
+        for one in &due {
+            let latest = given.entry(one.act_by).or_insert(one.due_at);
+            *latest = (*latest).max(one.due_at);
+        }
+        (due, next)
+    }
+
+    #[rstest]
+    #[case::open(Status::Open, Severity::High, true)]
+    #[case::alive(Status::StillAlive, Severity::High, true)]
+    #[case::for_the_record(Status::Open, Severity::Info, false)]
+    #[case::confirmed(Status::Confirmed, Severity::High, false)]
+    #[case::superseded(Status::Superseded, Severity::High, false)]
+    #[case::withdrawn(Status::Withdrawn, Severity::High, false)]
+    fn only_of_what_is_not_resolved_somebody_is_reminded(
+        #[case] status: Status,
+        #[case] level: Severity,
+        #[case] expected: bool,
+    ) {
+        let (mut report, change) = report();
+        report.impacts[0].status = status;
+        report.impacts[0].severity.level = level;
+        let occasion = Occasion {
+            change: &change,
+            heard_at: change.published_at,
+            given: &BTreeMap::new(),
+            now: report.impacts[0].act_by,
+        };
+        let (due, next) = remind(&report, &occasion, &Reminders::default());
+        assert_eq!((due.len() == 1, next.is_some()), (expected, expected));
+    }
+
+    #[test]
+    fn what_was_due_before_anybody_told_us_the_report_said_itself() {
+        let (report, change) = report();
+        let act_by = report.impacts[0].act_by;
+        let occasion = Occasion {
+            change: &change,
+            heard_at: act_by - SignedDuration::from_hours(2),
+            given: &BTreeMap::new(),
+            now: act_by - SignedDuration::from_hours(1),
+        };
+        let (due, next) = remind(&report, &occasion, &Reminders::default());
+        assert_eq!((due.len(), next), (0, Some(act_by)));
+    }
+
+    proptest! {
+        #[test]
+        fn however_the_clock_jumps_no_reminder_comes_twice_and_the_last_one_comes(
+            jumps in prop::collection::vec(any::<u16>(), 0..40),
+        ) {
+            let (report, change) = report();
+            let mut given = BTreeMap::new();
+            let mut all = Vec::new();
+            for jump in jumps {
+                let now = change.published_at + SignedDuration::from_mins(i64::from(jump) * 2);
+                let (due, next) = tick(&mut given, now);
+                prop_assert!(due.len() <= 1, "never several at once");
+                prop_assert!(next.is_none_or(|next| next > now));
+                all.extend(due);
+                let (again, _) = tick(&mut given, now);
+                prop_assert!(again.is_empty(), "asked again, nothing is due");
+            }
+            let last = report.impacts[0].act_by + SignedDuration::from_hours(24 * 8);
+            all.extend(tick(&mut given, last).0);
+            let due: Vec<Timestamp> = all.iter().map(|one| one.due_at).collect();
+            prop_assert!(due.is_sorted_by(|one, next| one < next));
+            let overdue = report.impacts[0].act_by + SignedDuration::from_hours(24 * 7);
+            prop_assert_eq!(due.last(), Some(&overdue));
+        }
+    }
+}

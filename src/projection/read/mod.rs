@@ -18,6 +18,11 @@ use crate::{
     domain::{Impact, Key, Outcome, Project, Report, inventory::SnapshotSummary},
 };
 
+const WAITING: &str = "SELECT (SELECT count(*) FROM stale)
+    + (SELECT count(*) FROM snapshots LEFT JOIN looks USING (provider)
+       WHERE looks.body IS NOT json_array(snapshots.body ->> '$.last_complete',
+                                          snapshots.body ->> '$.finished_at'))";
+
 /// Reads the projection beside whoever writes it.
 #[derive(Debug, Clone, Copy)]
 pub struct Reader<'a>(&'a Connection);
@@ -218,15 +223,12 @@ impl<'a> Reader<'a> {
         bodies(self.0, sql, [])
     }
 
-    /// How many changes wait for their report.
+    /// How many changes wait for their report, and looks at providers for being counted.
     ///
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn waiting(&self) -> Result<u64, ProjectionError> {
-        let count: Option<i64> = self
-            .0
-            .query_row("SELECT count(*) FROM stale", [], |row| row.get(0))
-            .optional()?;
+        let count: Option<i64> = self.0.query_row(WAITING, [], |row| row.get(0)).optional()?;
         Ok(count.unwrap_or(0).cast_unsigned())
     }
 
