@@ -214,3 +214,19 @@ fn a_leave_that_gets_another_date_and_is_cancelled_closes_what_no_longer_holds()
         "what is closed is not opened again"
     );
 }
+
+#[test]
+fn a_leave_in_the_near_future_becomes_live_and_is_overdue_by_the_real_clock() {
+    let policy =
+        "[policy]\nmanual_deadline = \"1s\"\nreminders = { before = [], after = [\"0s\"] }\n";
+    let stage = Stage::set_with("1h", |_| policy.to_owned());
+    let _service = stage.start();
+    let now = Timestamp::now();
+    let day = now + SignedDuration::from_secs(2);
+    let change = announce(&stage, ("msg_1", now), day);
+    let live = report_when(&stage, change, Status::Open);
+    assert!(live.impacts.iter().all(|impact| impact.revision == 2));
+    let all = wait_for_reminders(&stage, change, 1);
+    assert_eq!((all.len(), distance(&all[0])), (1, 0));
+    assert_eq!(ids_of(&all[0]), ids(&live));
+}
