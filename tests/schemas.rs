@@ -25,7 +25,9 @@ use offkey::{
         Impact, Key, Member, MembershipChange, Outcome, Project, Quarantined, Record, Topic,
         delivery::{DeadLetter, DeliveryRecord, DeliveryStatus, Redrive},
         inventory::SnapshotSummary,
+        passed::Passed,
         preview::Preview,
+        reminder::Reminder,
         replay::Replay,
     },
     log::{Log, Position},
@@ -42,7 +44,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 /// How long a step may take before the test is red.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const TYPES: [&str; 14] = [
+const TYPES: [&str; 16] = [
     MembershipChange::TYPE,
     Lookup::TYPE,
     Key::TYPE,
@@ -57,6 +59,8 @@ const TYPES: [&str; 14] = [
     Redrive::TYPE,
     Preview::TYPE,
     Replay::TYPE,
+    Passed::TYPE,
+    Reminder::TYPE,
 ];
 
 fn folder() -> PathBuf {
@@ -125,6 +129,8 @@ fn hold<T: Serialize + DeserializeOwned>(name: &str) {
 #[case(Redrive::TYPE, hold::<Redrive>)]
 #[case(Preview::TYPE, hold::<Preview>)]
 #[case(Replay::TYPE, hold::<Replay>)]
+#[case(Passed::TYPE, hold::<Passed>)]
+#[case(Reminder::TYPE, hold::<Reminder>)]
 fn every_example_is_valid_and_the_code_reads_and_writes_it_the_same(
     #[case] name: &str,
     #[case] check: fn(&str),
@@ -336,6 +342,9 @@ fn configuration(folder: &Path, provider: &str, receiver: &str) -> String {
         r#"
         http.listen = "127.0.0.1:0"
         log.path = {data:?}
+        [policy]
+        manual_deadline = "1s"
+        reminders = {{ before = [], after = ["0s"] }}
         [[source]]
         name = "hr"
         kind = "standard-webhooks"
@@ -382,6 +391,15 @@ async fn every_record_of_a_real_run_fits_the_schema_of_its_type() {
         cited.as_ref() == Some(&foreseen)
     };
     world.wait_for(Topic::Outcomes, cites).await;
+    let soon = SystemClock.now() + Duration::from_secs(1);
+    let leave = json!({
+        "change": "leave_scheduled", "person": {"email": "ada@example.com"}, "effective_at": soon,
+    });
+    world.report("announced", leave).await;
+    let passed = |record: &Record| record.kind == Passed::TYPE;
+    world.wait_for(Topic::Outcomes, passed).await;
+    let reminds = |record: &Record| record.kind == Reminder::TYPE;
+    world.wait_for(Topic::Impacts, reminds).await;
     let letter = world.wait_for(Topic::DeadLetters, |_| true).await;
     let letter: DeadLetter = letter.read().unwrap();
     let wish = Redrive {

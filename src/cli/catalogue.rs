@@ -1,6 +1,6 @@
 //! `offkey catalogue`: what becomes of keys, at whom, and where that is written.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use clap::Subcommand;
 use comfy_table::{Cell, ColumnConstraint, Width};
@@ -9,6 +9,10 @@ use super::{Context, End, output};
 use crate::{
     app,
     catalogue::{self, Class, Fault, Provider, Rule, Situation},
+    projection::{
+        self, ProjectionError,
+        read::{Reader, RuleRecord},
+    },
 };
 
 /// What to do with the catalogue.
@@ -100,13 +104,57 @@ fn known<'a>(catalogue: &'a catalogue::Catalogue, kind: &str) -> anyhow::Result<
     })
 }
 
+/// How often rules came true; nothing when nothing runs here.
+fn records(context: &Context) -> anyhow::Result<BTreeMap<String, RuleRecord>> {
+    match projection::open_reader(&context.config.log.path) {
+        Ok(db) => Ok(Reader::new(&db).rule_records()?),
+        Err(ProjectionError::File { .. }) => Ok(BTreeMap::new()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// A rule as JSON, with its record.
+fn with_record(rule: &Rule, record: RuleRecord) -> anyhow::Result<serde_json::Value> {
+    let mut value = serde_json::to_value(rule)?;
+    if let Some(object) = value.as_object_mut() {
+        object.insert("observed".to_owned(), serde_json::to_value(record)?);
+    }
+    Ok(value)
+}
+
+/// A record in words.
+fn in_words(record: RuleRecord) -> String {
+    if record == RuleRecord::default() {
+        return "nothing yet".to_owned();
+    }
+    let times = |count: u64| match count {
+        1 => "once".to_owned(),
+        count => format!("{count} times"),
+    };
+    let RuleRecord {
+        confirmed,
+        contradicted,
+        unverifiable,
+    } = record;
+    let mut all = vec![format!("{} as predicted", times(confirmed))];
+    if contradicted > 0 {
+        all.push(format!("{} otherwise", times(contradicted)));
+    }
+    if unverifiable > 0 {
+        all.push(format!("{} nobody could tell", times(unverifiable)));
+    }
+    all.join(", ")
+}
+
 fn show(context: &Context, what: &str) -> anyhow::Result<()> {
     let catalogue = app::catalogue(&context.config)?;
+    let records = records(context)?;
+    let record = |rule: &Rule| records.get(&rule.id).copied().unwrap_or_default();
     if let Some(rule) = catalogue.rule_named(what) {
         return if context.output.json {
-            context.output.json(rule)
+            context.output.json(&with_record(rule, record(rule))?)
         } else {
-            show_rule(context, rule)
+            show_rule(context, rule, record(rule))
         };
     }
     let (kind, class) = match what.split_once('/') {
@@ -126,19 +174,23 @@ fn show(context: &Context, what: &str) -> anyhow::Result<()> {
     };
     if context.output.json {
         let mut rules = classes.into_iter().flat_map(Class::rules);
-        return rules.try_for_each(|rule| context.output.json(rule));
+        return rules.try_for_each(|rule| {
+            let told = with_record(rule, record(rule))?;
+            context.output.json(&told)
+        });
     }
     for class in classes {
         context
             .output
             .line(&format!("{} {}: {}", provider.name, class.name, class.what))?;
-        let mut table = output::table(&["rule", "fate", "says", "read on"]);
+        let mut table = output::table(&["rule", "fate", "says", "read on", "observed"]);
         for rule in class.rules() {
             table.add_row([
                 Cell::new(&rule.id),
                 output::fate(rule.fate),
                 Cell::new(&rule.says),
                 Cell::new(&rule.checked),
+                Cell::new(in_words(record(rule))),
             ]);
         }
         context.output.table(&table)?;
@@ -147,7 +199,7 @@ fn show(context: &Context, what: &str) -> anyhow::Result<()> {
 }
 
 /// Everything that one rule says.
-fn show_rule(context: &Context, rule: &Rule) -> anyhow::Result<()> {
+fn show_rule(context: &Context, rule: &Rule, record: RuleRecord) -> anyhow::Result<()> {
     let mut table = output::table(&["", rule.id.as_str()]);
     let mut row = |name: &str, text: String| {
         table.add_row([name.to_owned(), text]);
@@ -169,6 +221,7 @@ fn show_rule(context: &Context, rule: &Rule) -> anyhow::Result<()> {
     row("says", rule.says.clone());
     row("where", rule.url.clone());
     row("read on", rule.checked.clone());
+    row("observed", in_words(record));
     if let Some(inferred) = &rule.inferred {
         row("inferred", inferred.clone());
     }

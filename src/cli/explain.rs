@@ -81,7 +81,12 @@ fn told(impact: &Impact) -> Vec<Row> {
     };
     let project = key.project_name.as_deref().unwrap_or(&key.project);
     let status = match impact.status {
+        Status::Scheduled => "scheduled: it will hold from that day on",
         Status::Open => "open",
+        Status::Confirmed => "confirmed: it came as predicted",
+        Status::StillAlive => "still alive: it was predicted to stop",
+        Status::DiedUnexpectedly => "died unexpectedly: it was predicted to live",
+        Status::Unverifiable => "unverifiable: nobody could see in time what became of it",
         Status::Superseded => "superseded: a later change undid it",
         Status::Withdrawn => "withdrawn: it never held",
     };
@@ -113,6 +118,8 @@ fn told(impact: &Impact) -> Vec<Row> {
     rows.push(("when", when(impact)));
     rows.extend(impact.until_then.clone().map(|text| ("until then", text)));
     rows.push(("status", format!("{status}, revision {}", impact.revision)));
+    let observed = impact.observed.iter();
+    rows.extend(observed.map(|seen| ("observed", seen.says.clone())));
     rows.push(("severity", impact.severity.level.label().to_owned()));
     let reasons = impact.severity.reasons.iter();
     rows.extend(reasons.map(|reason| ("because", reason.clone())));

@@ -4,7 +4,7 @@ use comfy_table::{Cell, Table};
 
 use super::output::{self, Output};
 use crate::domain::{
-    Fate, Impact, Report, Severity, Status,
+    Fate, Impact, Report, Severity,
     impact::{Environment, Successor},
     preview::Previewed,
 };
@@ -21,7 +21,7 @@ fn stays_alive(impact: &Impact) -> bool {
 /// through.
 pub(super) fn stops(impact: &Impact) -> bool {
     matches!(impact.fate, Fate::Dies | Fate::Blocks)
-        && impact.status == Status::Open
+        && impact.status.is_unresolved()
         && impact.severity.level > Severity::Info
 }
 
@@ -43,7 +43,7 @@ pub(super) fn print(output: Output, report: &Report) -> std::io::Result<()> {
         output::moment(outcome.effective_at),
         outcome.reason
     ))?;
-    let open = |impact: &&Impact| impact.status == Status::Open;
+    let open = |impact: &&Impact| impact.status.is_unresolved();
     let stopping: Vec<&Impact> = report
         .impacts
         .iter()

@@ -8,6 +8,7 @@ use super::{
     name::Name,
     secret::SecretRef,
     source::{five_minutes, webhook, yes},
+    zone::Zone,
 };
 use crate::sources::{
     signature::{Algorithm, Encoding},
@@ -28,6 +29,10 @@ pub struct DeclarativeConfig {
     /// The status that the sender takes for success, 200 to 299. Default 202.
     #[serde(default = "accepted")]
     pub accepted_status: u16,
+    /// In which time zone a day begins that comes without a time (`format = "date"`). Default
+    /// `"UTC"`.
+    #[serde(default)]
+    pub zone: Zone,
     /// How the sender proves who it is.
     pub proof: ProofConfig,
     /// What its events mean.

@@ -9,6 +9,7 @@ pub mod secret;
 pub mod sink;
 mod size;
 pub mod source;
+pub mod zone;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::Deserialize;
 
-use super::{declarative::DeclarativeConfig, name::Name, secret::SecretRef};
+use super::{declarative::DeclarativeConfig, name::Name, secret::SecretRef, zone::Zone};
 
 /// One configured source, by its `kind`.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -96,6 +96,9 @@ pub struct StandardWebhooksConfig {
     /// What the three headers start with: `"webhook"`, or `"svix"`. Default `"webhook"`.
     #[serde(default = "webhook")]
     pub header_prefix: String,
+    /// In which time zone a day begins that comes without a time. Default `"UTC"`.
+    #[serde(default)]
+    pub zone: Zone,
 }
 
 pub(super) fn five_minutes() -> Duration {

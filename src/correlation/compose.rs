@@ -12,7 +12,7 @@ use super::{
     successor::successor,
 };
 use crate::domain::{
-    Fate, Impact, ImpactId, Key, KeyInterval, Propagation, Replacement, Status,
+    ChangeKind, Fate, Impact, ImpactId, Key, KeyInterval, Propagation, Replacement, Status,
     impact::{AffectedKey, Evidence, Person, Successor},
     whole_microseconds,
 };
@@ -78,6 +78,7 @@ pub(super) fn compose(
         recommended_action: action,
         rule: judgement.citation(catalogue, &facts.kind),
         evidence: evidence(inputs, touched),
+        observed: None,
     }
 }
 
@@ -103,9 +104,20 @@ fn status(inputs: &Inputs<'_>, judgement: &Judgement<'_>) -> Status {
         && (judgement.propagation != (Propagation::Direct {}) || judgement.returns.is_some());
     if is_over {
         Status::Superseded
+    } else if is_ahead(inputs) {
+        Status::Scheduled
     } else {
         Status::Open
     }
+}
+
+/// Whether the change is an announced leave whose day is not recorded as come.
+fn is_ahead(inputs: &Inputs<'_>) -> bool {
+    let change = inputs.change;
+    let passed = inputs.history.passed.get(&change.id).copied();
+    change.change == ChangeKind::LeaveScheduled
+        && change.published_at < change.effective_at
+        && passed < Some(change.effective_at)
 }
 
 fn action(

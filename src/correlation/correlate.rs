@@ -1,6 +1,8 @@
 //! The pure function at the heart: one change in, one report out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
 
 use super::{
     compose::compose,
@@ -11,6 +13,7 @@ use super::{
     previewed::previewed,
     returned::Touched,
     roles::is_raised,
+    verified::{Verified, verified},
 };
 use crate::domain::{
     ChangeKind, Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status,
@@ -23,8 +26,30 @@ use crate::domain::{
 /// [`super::revise()`] compares with what was published.
 #[must_use]
 pub fn correlate(inputs: &Inputs<'_>) -> Report {
+    foresee(inputs).0
+}
+
+/// What can change a report although nothing happens to the person.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Awaited {
+    /// The moments that make it another one when they have passed.
+    pub moments: BTreeSet<Timestamp>,
+    /// The providers whose next complete look can.
+    pub looks: BTreeSet<String>,
+}
+
+/// The report of [`correlate`], and what it waits for.
+#[must_use]
+pub fn foresee(inputs: &Inputs<'_>) -> (Report, Awaited) {
     let person = person(inputs.change, inputs.history);
-    let (result, reason, mut impacts) = judge_all(inputs, &person);
+    let (result, reason, found) = judge_all(inputs, &person);
+    let (mut impacts, checks): (Vec<Impact>, Vec<Verified>) = found.into_iter().unzip();
+    // A preview tells what would happen, and not what was seen of it.
+    let previewed = previewed(inputs.change, inputs.history, &impacts);
+    let mut awaited = Awaited::default();
+    for (impact, check) in impacts.iter_mut().zip(checks) {
+        check.tell(impact, &mut awaited);
+    }
     impacts.sort_by(|a, b| {
         let by_place = (&a.key.provider, &a.key.project, &a.key.id).cmp(&(
             &b.key.provider,
@@ -41,13 +66,15 @@ pub fn correlate(inputs: &Inputs<'_>) -> Report {
         impact.report_digest.clone_from(&digest);
     }
     let outcome = Outcome {
-        previewed: previewed(inputs.change, inputs.history, &impacts),
+        previewed,
         ..header(inputs.change, person, result, reason, (&impacts, digest))
     };
-    Report { outcome, impacts }
+    (Report { outcome, impacts }, awaited)
 }
 
-fn judge_all(inputs: &Inputs<'_>, person: &Person) -> (OutcomeResult, String, Vec<Impact>) {
+type Judged = (OutcomeResult, String, Vec<(Impact, Verified)>);
+
+fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
     let Inputs {
         change,
         history,
@@ -80,7 +107,9 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> (OutcomeResult, String, Ve
             // A provider that is no longer configured says nothing any more.
             let facts = policy.providers.get(&touched.key.provider)?;
             let judgement = judge(inputs, touched, facts)?;
-            Some(compose(inputs, touched, &judgement, facts, person))
+            let impact = compose(inputs, touched, &judgement, facts, person);
+            let check = verified(inputs, touched, &judgement, &impact);
+            Some((impact, check))
         })
         .collect();
     if impacts.is_empty() {
@@ -100,7 +129,7 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> (OutcomeResult, String, Ve
 }
 
 /// Why a change of somebody known hits none of their keys.
-fn why_none(inputs: &Inputs<'_>) -> (OutcomeResult, String, Vec<Impact>) {
+fn why_none(inputs: &Inputs<'_>) -> Judged {
     let Inputs { change, policy, .. } = *inputs;
     if change.change == ChangeKind::Joined {
         let reason = "nothing that this could bring back was taken from the person before";
@@ -143,12 +172,15 @@ fn header(
     (impacts, digest): (&[Impact], String),
 ) -> Outcome {
     let (mut fates, mut severities) = (BTreeMap::new(), BTreeMap::new());
-    for impact in impacts
-        .iter()
-        .filter(|impact| impact.status == Status::Open)
-    {
-        *fates.entry(impact.fate).or_default() += 1;
-        *severities.entry(impact.severity.level).or_default() += 1;
+    let mut statuses = BTreeMap::new();
+    for impact in impacts {
+        if impact.status != Status::Open {
+            *statuses.entry(impact.status).or_default() += 1;
+        }
+        if impact.status.stands() {
+            *fates.entry(impact.fate).or_default() += 1;
+            *severities.entry(impact.severity.level).or_default() += 1;
+        }
     }
     Outcome {
         change_id: change.id,
@@ -160,6 +192,7 @@ fn header(
         person,
         fates,
         severities,
+        statuses,
         digest,
         reason,
         previewed: None,

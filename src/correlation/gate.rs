@@ -10,7 +10,7 @@ use super::{
     traffic::{Traffic, traffic},
 };
 use crate::domain::{
-    Fate, Impact, OutcomeResult, Report, Severity, Status,
+    Fate, Impact, OutcomeResult, Report, Severity,
     impact::{AffectedKey, Environment},
 };
 
@@ -87,7 +87,7 @@ pub struct Judged {
 /// to wait.
 #[must_use]
 pub fn gate(removal: &Removal<'_>, is_strict: bool) -> (Answer, Vec<Judged>) {
-    let open = |impact: &&Impact| impact.status == Status::Open;
+    let open = |impact: &&Impact| impact.status.is_unresolved();
     let impacts = removal.report.impacts.iter().filter(open);
     let mut keys: Vec<Judged> = impacts.map(|impact| judge(removal, impact)).collect();
     // Stable: within a verdict the order stays that of the report.

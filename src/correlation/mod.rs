@@ -3,6 +3,7 @@
 //! No IO, no clock, no async. The live path and the preview call the same function, and the same
 //! inputs give the same digest.
 
+mod arrival;
 mod assess;
 mod compose;
 mod correlate;
@@ -17,14 +18,17 @@ mod previewed;
 mod returned;
 mod revise;
 mod roles;
+pub mod schedule;
 pub mod severity;
 mod severity_table;
 mod successor;
 #[cfg(test)]
 mod tests;
 pub mod traffic;
+mod verified;
+mod verify;
 
-pub use correlate::correlate;
+pub use correlate::{Awaited, correlate, foresee};
 pub use inputs::Inputs;
 pub use ownership::PersonHistory;
 pub use policy::Policy;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use crate::domain::{
-    ChangeKind, Key, KeyInterval, Member, MemberInterval, MembershipChange, Project, Scope,
-    preview::Preview,
+    ChangeId, ChangeKind, Key, KeyInterval, Member, MemberInterval, MembershipChange, Project,
+    Scope, preview::Preview,
 };
 
 /// Everything known that touches one person, in no particular order.
@@ -35,6 +35,21 @@ pub struct PersonHistory {
     pub others: Vec<Key>,
     /// The keys that we read providers with, as `(provider, key id)`.
     pub own_keys: BTreeSet<(String, String)>,
+    /// How far the providers of these keys were looked at.
+    pub looks: BTreeMap<String, Look>,
+    /// When we heard of the changes.
+    pub heard: BTreeMap<ChangeId, Timestamp>,
+    /// Up to when time is recorded to have passed for a change.
+    pub passed: BTreeMap<ChangeId, Timestamp>,
+}
+
+/// How far a provider was looked at, everything said of it being known.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    /// When the newest complete look began.
+    pub complete: Option<Timestamp>,
+    /// When the newest look ended, be it complete or not.
+    pub read_until: Option<Timestamp>,
 }
 
 /// A provider's name and the id of an account there.
@@ -123,11 +138,12 @@ pub fn undone_by<'a>(
     change: &MembershipChange,
 ) -> Option<&'a MembershipChange> {
     let order = |change: &MembershipChange| (change.effective_at, change.published_at);
-    // A cancellation speaks before the leave takes effect, so its own order is its publication.
     let comes_later = |other: &MembershipChange| {
-        order(other) > order(change)
-            || (other.change == ChangeKind::LeaveCancelled
-                && other.published_at > change.published_at)
+        if other.change.speaks_ahead() {
+            spoken(other) > spoken(change)
+        } else {
+            order(other) > order(change)
+        }
     };
     changes
         .iter()
@@ -136,7 +152,15 @@ pub fn undone_by<'a>(
                 && other.scope.includes(&change.scope)
                 && comes_later(other)
         })
-        .min_by_key(|other| (order(other), other.id))
+        .min_by_key(|other| {
+            let said = other.change.speaks_ahead().then_some(other.published_at);
+            (said.unwrap_or(other.effective_at), order(other), other.id)
+        })
+}
+
+/// What orders words about a leave that is still to come: when they were said.
+pub(super) fn spoken(change: &MembershipChange) -> (Timestamp, Timestamp, ChangeId) {
+    (change.published_at, change.effective_at, change.id)
 }
 
 /// Somebody left, or said that they will, and nothing undid it since.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use serde::Deserialize;
 
 pub use super::severity::SeverityRow;
-use super::{identity::Identities, severity_table::default_table};
+use super::{identity::Identities, schedule::Reminders, severity_table::default_table};
 use crate::domain::{MembershipChange, Propagation, Scope, impact::Environment};
 
 /// The decisions correlation is made with.
@@ -29,6 +29,12 @@ pub struct Policy {
     /// How soon somebody has to act where nothing happens by itself.
     #[serde(with = "humantime_serde")]
     pub manual_deadline: Duration,
+    /// For how long after the time at which a fate should have shown itself a complete list of the
+    /// provider is waited for.
+    #[serde(with = "humantime_serde")]
+    pub verify_within: Duration,
+    /// How far from a deadline somebody is reminded of it.
+    pub reminders: Reminders,
     /// The severity table; the first row that fits counts.
     pub severity: Vec<SeverityRow>,
     /// The configured providers by name.
@@ -76,6 +82,8 @@ impl Default for Policy {
             seasonal_window: Duration::from_secs(40 * 86_400),
             ample_notice: Duration::from_secs(7 * 86_400),
             manual_deadline: Duration::from_secs(86_400),
+            verify_within: Duration::from_secs(7 * 86_400),
+            reminders: Reminders::default(),
             severity: default_table(),
             providers: BTreeMap::new(),
             groups: Vec::new(),

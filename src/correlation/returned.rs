@@ -2,7 +2,7 @@
 
 use super::{
     inputs::Inputs,
-    ownership::{Moment, PersonHistory, held},
+    ownership::{Moment, PersonHistory, held, spoken},
     policy::Policy,
 };
 use crate::domain::{
@@ -62,9 +62,9 @@ fn loss<'a>(
     };
     let is_undone = |loss: &MembershipChange| {
         history.changes.iter().filter(reach).any(|other| {
-            let cancels = other.change == ChangeKind::LeaveCancelled
-                && other.published_at > loss.published_at;
-            let between = order(other) > order(loss) && order(other) < order(back);
+            let speaks_ahead = other.change.speaks_ahead();
+            let cancels = speaks_ahead && spoken(other) > spoken(loss);
+            let between = !speaks_ahead && order(other) > order(loss) && order(other) < order(back);
             other.change.undoes(loss.change) && (cancels || between)
         })
     };

@@ -65,12 +65,19 @@ impl ChangeKind {
                     Self::Removed | Self::Suspended | Self::LeaveScheduled
                 )
             }
-            Self::LeaveCancelled => earlier == Self::LeaveScheduled,
+            // Another date takes the place of the one before.
+            Self::LeaveCancelled | Self::LeaveScheduled => earlier == Self::LeaveScheduled,
             Self::Removed | Self::Suspended => {
                 matches!(earlier, Self::Joined | Self::Reinstated)
             }
             _ => false,
         }
+    }
+
+    /// Whether it speaks of a leave before that takes effect: then the one said last counts.
+    #[must_use]
+    pub fn speaks_ahead(self) -> bool {
+        matches!(self, Self::LeaveScheduled | Self::LeaveCancelled)
     }
 }
 

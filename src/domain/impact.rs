@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ChangeId, ChangeKind, Consequence, Email, Fate, ImpactId, Propagation, Record, Replacement,
-    Returns, Scope, Topic, id::content_id, preview::Previewed,
+    ChangeId, ChangeKind, Consequence, Email, Fate, ImpactId, Observed, Propagation, Record,
+    Replacement, Returns, Scope, Topic, id::content_id, preview::Previewed,
 };
 
 /// How bad it is.
@@ -70,16 +70,55 @@ impl Environment {
     }
 }
 
-/// Whether an impact still holds.
+/// Whether an impact still holds, and what became of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
+    /// It will hold from the day of the announced leave on.
+    Scheduled,
     /// It holds.
     Open,
+    /// It came as predicted.
+    Confirmed,
+    /// The key was predicted to stop and is still listed.
+    StillAlive,
+    /// The key was predicted to live and is gone.
+    DiedUnexpectedly,
+    /// Nobody could see in time whether it came as predicted.
+    Unverifiable,
     /// A strictly later change undid the one that caused it.
     Superseded,
     /// What we learnt later says that it never held.
     Withdrawn,
+}
+
+impl Status {
+    /// The status's name in JSON, tables and metrics.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Open => "open",
+            Self::Confirmed => "confirmed",
+            Self::StillAlive => "still_alive",
+            Self::DiedUnexpectedly => "died_unexpectedly",
+            Self::Unverifiable => "unverifiable",
+            Self::Superseded => "superseded",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// Whether the change does, or did, to the key what the impact says or something worse.
+    #[must_use]
+    pub fn stands(self) -> bool {
+        !matches!(self, Self::Superseded | Self::Withdrawn)
+    }
+
+    /// Whether somebody still has something to do about it.
+    #[must_use]
+    pub fn is_unresolved(self) -> bool {
+        self.stands() && self != Self::Confirmed
+    }
 }
 
 /// Somebody who can be asked to act.
@@ -272,6 +311,9 @@ pub struct Impact {
     pub rule: Citation,
     /// What the fate rests on.
     pub evidence: Vec<Evidence>,
+    /// What the provider showed of it afterwards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed: Option<Observed>,
 }
 
 /// What came of one change.
@@ -318,10 +360,13 @@ pub struct Outcome {
     pub effective_at: Timestamp,
     /// Whose change it was.
     pub person: Person,
-    /// How many open impacts have which fate.
+    /// How many impacts that stand have which fate.
     pub fates: BTreeMap<Fate, u32>,
-    /// How many open impacts are how bad.
+    /// How many impacts that stand are how bad.
     pub severities: BTreeMap<Severity, u32>,
+    /// How many impacts have which status other than open.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub statuses: BTreeMap<Status, u32>,
     /// BLAKE3, in hex, over the report's impacts without their revisions.
     pub digest: String,
     /// Why it came to this, for a person to read.

@@ -3,22 +3,24 @@
 //! What has to be done is derived from the projection, so a crash between any two steps leads to
 //! the same outputs with the same ids.
 
+mod judge;
 #[cfg(test)]
 mod tests;
+mod work;
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use jiff::Timestamp;
-use tokio::{sync::watch, time::Instant};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use self::work::{TELL_EVERY, Work};
 use crate::{
     catalogue::Catalogue,
     clock::Clock,
-    correlation::{Inputs, Policy, Published, correlate, revise},
-    domain::{Record, Report, Topic, quarantine::Quarantined},
-    log::{Log, LogError, Member, Position, Share},
-    projection::{Lens, Projection, ProjectionError, Said, Stale},
+    correlation::Policy,
+    domain::{Record, Topic, quarantine::Quarantined},
+    log::{Log, LogError, Position},
+    projection::{Lens, Projection, ProjectionError, Said, Waits},
     shutdown::with_grace,
     telemetry::metrics as names,
 };
@@ -34,8 +36,8 @@ const REFUSED: Duration = Duration::from_millis(200);
 /// How long to wait when the disk is full.
 const NO_ROOM: Duration = Duration::from_secs(1);
 
-/// How often the group hears how far its work has come when there is nothing else to say.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+/// How often the clock is looked at for what falls due.
+const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 
 /// The topics whose records make reports stale.
 const CAUSES: [Topic; 4] = [
@@ -101,6 +103,10 @@ impl Pipeline {
             work.adopt_share(&mut projection)?;
             // Before everything committed is known, a report would be made of half the history.
             let is_caught_up = projection.position()?.has_reached(&work.share.since);
+            if is_caught_up {
+                self.take_looks(&mut projection, &mut work, &shutdown)
+                    .await?;
+            }
             if is_caught_up && !self.settle(&mut projection, &mut work, &shutdown).await? {
                 // The log refused for now: what waits stays stale, and is tried again.
                 shutdown
@@ -108,9 +114,11 @@ impl Pipeline {
                     .await;
                 continue;
             }
+            let next = self.pause(&projection, &work, is_caught_up)?;
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = work.member.moved() => {}
+                () = tokio::time::sleep(next) => {}
                 () = tokio::time::sleep(TELL_EVERY), if work.is_untold() => {}
                 batch = follower.next(MOST_RECORDS) => match batch {
                     Ok(batch) => {
@@ -135,6 +143,43 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Lets looks at providers count once everything is read that the log held when they were: what
+    /// was seen in one look lies in several partitions.
+    async fn take_looks(
+        &self,
+        projection: &mut Projection,
+        work: &mut Work,
+        shutdown: &CancellationToken,
+    ) -> Result<(), PipelineError> {
+        if work.looks_count_at.is_none() && projection.has_new_looks()? {
+            work.looks_count_at = Some(self.log.end()?);
+        }
+        let position = projection.position()?;
+        let is_read = |end: &Position| position.has_reached(end);
+        if work.looks_count_at.as_ref().is_some_and(is_read) {
+            with_room(shutdown, || projection.take_looks()).await?;
+            work.looks_count_at = None;
+        }
+        Ok(())
+    }
+
+    /// How long nothing can fall due: the clock may be set meanwhile, so it is never long.
+    fn pause(
+        &self,
+        projection: &Projection,
+        work: &Work,
+        is_caught_up: bool,
+    ) -> Result<Duration, PipelineError> {
+        let due = projection.next_due(&work.parts)?;
+        let Some(due) = due.filter(|_| is_caught_up) else {
+            return Ok(LOOK_AT_CLOCK);
+        };
+        let left = due.duration_since(self.clock.now());
+        Ok(Duration::try_from(left)
+            .unwrap_or_default()
+            .min(LOOK_AT_CLOCK))
+    }
+
     fn lens(&self) -> Lens<'_> {
         Lens {
             policy: &self.policy,
@@ -150,7 +195,8 @@ impl Pipeline {
         shutdown: &CancellationToken,
     ) -> Result<bool, PipelineError> {
         loop {
-            let stale = projection.stale(&work.parts, MOST_CHANGES)?;
+            let now = self.clock.now();
+            let stale = projection.stale(&work.parts, MOST_CHANGES, now)?;
             let rejects = projection.rejects(&work.parts)?;
             metrics::gauge!(names::STALE_CHANGES)
                 .set(u32::try_from(stale.len()).unwrap_or(u32::MAX));
@@ -158,13 +204,13 @@ impl Pipeline {
             if is_last {
                 work.settled = projection.position()?.within(&CAUSES);
             }
-            let now = self.clock.now();
             let refused: Vec<Record> = rejects.iter().map(Quarantined::to_record).collect();
-            let said: Vec<Said> = stale
+            let judged = stale.iter().map(|one| self.judge(one, now));
+            let (said, done): (Vec<Option<Said>>, Vec<Waits>) = judged.unzip();
+            let said: Vec<Said> = said.into_iter().flatten().collect();
+            let news = said
                 .iter()
-                .filter_map(|one| self.report(one, now))
-                .collect();
-            let news = said.iter().flat_map(|one| &one.records);
+                .flat_map(|one| one.due.iter().chain(&one.records));
             let outputs: Vec<Record> = refused.iter().chain(news).cloned().collect();
             fail::fail_point!("pipeline.before-commit", |_| std::process::abort());
             if !outputs.is_empty() || work.is_time_to_tell() {
@@ -178,8 +224,6 @@ impl Pipeline {
             if stale.is_empty() && rejects.is_empty() {
                 return Ok(true);
             }
-            let done = stale.iter().map(|stale| (stale.part, stale.change.id));
-            let done: Vec<_> = done.collect();
             with_room(shutdown, || {
                 projection.settle(&done, &said, &refused, self.lens())
             })
@@ -189,27 +233,6 @@ impl Pipeline {
                 return Ok(true);
             }
         }
-    }
-
-    /// One change's news; nothing when everything was said.
-    fn report(&self, stale: &Stale, now: Timestamp) -> Option<Said> {
-        let inputs = Inputs {
-            change: &stale.change,
-            history: &stale.history,
-            catalogue: &self.catalogue,
-            policy: &self.policy,
-        };
-        let report = revise(correlate(&inputs), said_before(stale))?;
-        tracing::info_span!("correlate", change.id = %stale.change.id).in_scope(|| note(&report));
-        let key = &stale.partition_key;
-        let impacts = report
-            .impacts
-            .iter()
-            .map(|impact| impact.to_record(key, now));
-        let records = impacts
-            .chain([report.outcome.to_record(key, now)])
-            .collect();
-        Some(Said { report, records })
     }
 }
 
@@ -229,92 +252,5 @@ async fn with_room(
             }
             done => return done,
         }
-    }
-}
-
-/// The part of the work that this process holds.
-struct Work {
-    member: Box<dyn Member>,
-    share: Share,
-    /// The numbers of the held partitions of `membership`.
-    parts: Vec<u32>,
-    /// Every report that was due up to here is made.
-    settled: Position,
-    /// The same, as the group knows it, and since when.
-    told: (Position, Instant),
-}
-
-impl Work {
-    fn new(member: Box<dyn Member>) -> Self {
-        Self {
-            member,
-            share: Share::default(),
-            parts: Vec::new(),
-            settled: Position::default(),
-            told: (Position::default(), Instant::now()),
-        }
-    }
-
-    /// Takes note of what is held now, and of what whoever held it before has done.
-    fn adopt_share(&mut self, projection: &mut Projection) -> Result<(), ProjectionError> {
-        let share = self.member.share();
-        if share == self.share {
-            return Ok(());
-        }
-        for (partition, settled) in &share.held {
-            if !self.share.held.contains_key(partition) {
-                projection.forget_settled(partition.number, settled)?;
-            }
-        }
-        self.parts = share.numbers(Topic::Membership);
-        self.share = share;
-        self.settled = Position::default();
-        Ok(())
-    }
-
-    fn is_untold(&self) -> bool {
-        !self.parts.is_empty() && self.settled != self.told.0
-    }
-
-    /// The group hears at times that there was nothing to say.
-    fn is_time_to_tell(&self) -> bool {
-        self.is_untold() && self.told.1.elapsed() >= TELL_EVERY
-    }
-
-    async fn commit(&mut self, outputs: Vec<Record>) -> Result<(), LogError> {
-        self.member.commit(&self.settled, outputs).await?;
-        self.told = (self.settled.clone(), Instant::now());
-        Ok(())
-    }
-}
-
-fn said_before(stale: &Stale) -> &Published {
-    // Forgetting it says everything twice, for the test that shows that somebody would notice.
-    fail::fail_point!("pipeline.forget-what-was-said", |_| {
-        static NOTHING: std::sync::LazyLock<Published> =
-            std::sync::LazyLock::new(Published::default);
-        &NOTHING
-    });
-    &stale.published
-}
-
-fn note(report: &Report) {
-    let outcome = &report.outcome;
-    tracing::info!(
-        change.id = %outcome.change_id,
-        change.kind = %outcome.change,
-        result = outcome.result.label(),
-        revision = outcome.revision,
-        impacts = report.impacts.len(),
-        "correlated"
-    );
-    metrics::counter!(names::OUTCOMES, "result" => outcome.result.label()).increment(1);
-    let mut counts: BTreeMap<_, u64> = BTreeMap::new();
-    for impact in &report.impacts {
-        let labels = (impact.fate.label(), impact.severity.level.label());
-        *counts.entry(labels).or_default() += 1;
-    }
-    for ((fate, severity), count) in counts {
-        metrics::counter!(names::IMPACTS, "fate" => fate, "severity" => severity).increment(count);
     }
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
-    Lens, ProjectionError, Said, curation,
+    Lens, ProjectionError, Said, awaited, curation,
     history::bodies,
     people::{account, person_of_change},
     touch::{Place, Touched, touch_change, touch_makers, touch_project, touch_taken_over},
@@ -14,7 +14,9 @@ use crate::domain::{
     Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
     delivery::{DeadLetter, DeliveryRecord},
     inventory::{Account, SnapshotSummary},
+    passed::Passed,
     quarantine::{Quarantined, Refused},
+    reminder::Reminder,
 };
 
 type Done = Result<(), ProjectionError>;
@@ -45,12 +47,19 @@ fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
     match record.topic {
         Topic::Membership => change(db, record, lens, touched),
         Topic::Inventory => inventory(db, record, lens, touched),
+        Topic::Outcomes if record.kind == Passed::TYPE => {
+            let change = awaited::pass(db, record)?;
+            touch_change(db, touched.cause, &change)
+        }
         Topic::Outcomes => outcome(db, &record.read()?, &text(record)),
+        Topic::Impacts if record.kind == Reminder::TYPE => awaited::remind(db, record),
         Topic::Impacts => {
             let impact: Impact = record.read()?;
             if take_impact(db, &impact, &text(record))? {
                 // Another process made it, and we may know more than that one did.
-                touch_change(db, touched.cause, &impact.change_id.to_string())?;
+                let change = impact.change_id.to_string();
+                touch_change(db, touched.cause, &change)?;
+                awaited::find_out(db, &change)?;
             }
             Ok(())
         }
@@ -133,7 +142,8 @@ fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
     ])?;
     touch_taken_over(db, touched.cause, &change, &person)?;
     touched.insert(person);
-    Ok(())
+    // What came of it may have been read before it.
+    awaited::find_out(db, &id)
 }
 
 /// Whether `again` repeats `known`.
@@ -276,10 +286,19 @@ fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
 
 /// Takes in what we put out ourselves: it is at hand, and makes no report stale.
 pub(super) fn say(db: &Transaction<'_>, said: &Said) -> Done {
-    let Report {
+    for record in &said.due {
+        match record.kind.as_str() {
+            Passed::TYPE => drop(awaited::pass(db, record)?),
+            _ => awaited::remind(db, record)?,
+        }
+    }
+    let Some(Report {
         outcome: header,
         impacts,
-    } = &said.report;
+    }) = &said.report
+    else {
+        return Ok(());
+    };
     for (impact, record) in impacts.iter().zip(&said.records) {
         take_impact(db, impact, &text(record))?;
     }

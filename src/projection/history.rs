@@ -9,7 +9,10 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
-use super::{ProjectionError, Stale};
+use super::{
+    ProjectionError, Stale,
+    awaited::{MOST_DUE, add_look, add_times, given},
+};
 use crate::{
     correlation::{
         PersonHistory, Published,
@@ -18,29 +21,38 @@ use crate::{
     domain::{ChangeKind, Key, Member, MembershipChange, inventory::SnapshotSummary},
 };
 
-/// Stale changes in `parts`, a JSON array, with everything their reports depend on.
+/// Stale changes in `parts`, a JSON array, and some for which something fell due up to `now`, with
+/// everything their reports depend on.
 pub(super) fn stale(
     db: &Connection,
     parts: &str,
     most: usize,
+    now: Timestamp,
 ) -> Result<Vec<Stale>, ProjectionError> {
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     let rows: Vec<(String, String, String, String, u32)> = db
         .prepare_cached(
             "SELECT changes.id, changes.body, changes.partition_key, changes.person, due.part
-             FROM (SELECT DISTINCT part, change FROM stale
-                   WHERE part IN (SELECT value FROM json_each(?1)) LIMIT ?2) due
+             FROM (SELECT * FROM (SELECT DISTINCT part, change FROM stale
+                   WHERE part IN (SELECT value FROM json_each(?1)) LIMIT ?2)
+                   UNION
+                   SELECT * FROM (SELECT part, change FROM due
+                   WHERE part IN (SELECT value FROM json_each(?1)) AND at <= ?3
+                   LIMIT ?4)) due
              JOIN changes ON changes.id = due.change",
         )?
-        .query_map(params![parts, most], |row| {
-            Ok((
-                row.get(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-            ))
-        })?
+        .query_map(
+            params![parts, most, now.as_microsecond(), MOST_DUE],
+            |row| {
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                ))
+            },
+        )?
         .collect::<Result<_, _>>()?;
     // One person's changes come together more often than not.
     let mut known: BTreeMap<String, Arc<PersonHistory>> = BTreeMap::new();
@@ -61,6 +73,7 @@ pub(super) fn stale(
             partition_key,
             history,
             published: published(db, &id)?,
+            reminded: given(db, &id)?,
         });
     }
     Ok(all)
@@ -82,6 +95,7 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
         "SELECT body FROM previews WHERE person = ?1 ORDER BY id",
         [person],
     )?;
+    add_times(db, &mut history)?;
     accounts(db, &mut history)?;
     let places: BTreeSet<(String, String)> = history
         .keys
@@ -153,6 +167,7 @@ fn own_keys(
             let own = own.map(|key| (provider.clone(), key));
             history.own_keys.extend(own);
         }
+        add_look(db, provider, history)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 //! The position in the log is stored in the same transaction as the rows it stands for.
 
 mod apply;
+mod awaited;
 mod care;
 mod curation;
 mod history;
@@ -12,23 +13,24 @@ mod touch;
 mod unsynced;
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeMap, HashSet},
     fs,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 use sha2::{Digest, Sha256};
 
+pub use self::awaited::Waits;
 use self::care::Care;
 use crate::{
     catalogue::Catalogue,
     correlation::{PersonHistory, Policy, Published},
     domain::{
-        ChangeId, MembershipChange, Record, Report, Topic, quarantine::Quarantined,
-        record::UnreadableRecord,
+        MembershipChange, Record, Report, Topic, quarantine::Quarantined, record::UnreadableRecord,
     },
     log::{Batch, Position},
 };
@@ -94,15 +96,19 @@ pub struct Stale {
     pub history: Arc<PersonHistory>,
     /// What was said about it already.
     pub published: Published,
+    /// Of each of its deadlines, when the latest reminder that was given was due.
+    pub reminded: BTreeMap<Timestamp, Timestamp>,
 }
 
 /// What is said about one change, and is in the log.
 #[derive(Debug)]
 pub struct Said {
-    /// The news.
-    pub report: Report,
+    /// The news; absent: nothing but what fell due.
+    pub report: Option<Report>,
     /// The records of its impacts, in their order, and of its outcome.
     pub records: Vec<Record>,
+    /// The records of what fell due.
+    pub due: Vec<Record>,
 }
 
 /// The projection, open for writing.
@@ -137,11 +143,13 @@ impl Projection {
         };
         let synchronous = unsynced::begin(&db)?;
         db.pragma_update(None, "synchronous", synchronous)?;
-        Ok(Self {
+        let projection = Self {
             db,
             own: HashSet::new(),
             care: Some(Care::start(&path, synchronous)?),
-        })
+        };
+        projection.heed(lens.policy)?;
+        Ok(projection)
     }
 
     /// Deletes the projection in `folder`.
@@ -205,14 +213,20 @@ impl Projection {
         Ok(())
     }
 
-    /// The changes in `parts` whose report has to be made, at most `most`.
+    /// The changes in `parts` whose report has to be made, at most `most`, and some for which
+    /// something fell due up to `now`.
     ///
     /// # Errors
     /// [`ProjectionError`] when the file cannot be read.
-    pub fn stale(&self, parts: &[u32], most: usize) -> Result<Vec<Stale>, ProjectionError> {
+    pub fn stale(
+        &self,
+        parts: &[u32],
+        most: usize,
+        now: Timestamp,
+    ) -> Result<Vec<Stale>, ProjectionError> {
         // One transaction: otherwise every question takes the file's lock and lets it go.
         let transaction = self.db.unchecked_transaction()?;
-        history::stale(&transaction, &serde_json::to_string(parts)?, most)
+        history::stale(&transaction, &serde_json::to_string(parts)?, most, now)
     }
 
     /// What was in `parts`, cannot be used, and has to go to quarantine.
@@ -241,14 +255,14 @@ impl Projection {
         Ok(())
     }
 
-    /// Notes that the reports of `done` are made, each a part and a change in it, and that what is
-    /// `said` and what is `refused` is in the log.
+    /// Notes that the reports of `done` are made and what they wait for, and that what is `said` and
+    /// what is `refused` is in the log.
     ///
     /// # Errors
     /// [`ProjectionError`]; then nothing was noted.
     pub fn settle(
         &mut self,
-        done: &[(u32, ChangeId)],
+        done: &[Waits],
         said: &[Said],
         refused: &[Record],
         lens: Lens<'_>,
@@ -259,16 +273,19 @@ impl Projection {
         for one in said {
             apply::say(&transaction, one)?;
         }
-        for (part, change) in done {
+        for one in done {
             transaction
                 .prepare_cached("DELETE FROM stale WHERE part = ?1 AND change = ?2")?
-                .execute(params![part, change.to_string()])?;
+                .execute(params![one.part, one.change.to_string()])?;
+            awaited::note(&transaction, one)?;
         }
         transaction.commit()?;
         if self.own.len() > MOST_OWN {
             self.own.clear();
         }
-        let records = said.iter().flat_map(|one| &one.records);
+        let records = said
+            .iter()
+            .flat_map(|one| one.records.iter().chain(&one.due));
         self.own.extend(records.map(|record| record.id.clone()));
         Ok(())
     }

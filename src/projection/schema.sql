@@ -90,3 +90,27 @@ CREATE TABLE dead_letters (
     id TEXT PRIMARY KEY, sink TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL
 ) STRICT;
 CREATE TABLE quarantine (id TEXT PRIMARY KEY, source TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+
+-- Up to when time is recorded to have passed for a change, in microseconds since the epoch.
+CREATE TABLE passed (change TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+-- The latest reminder of each deadline: when it was due.
+CREATE TABLE reminders (
+    change TEXT NOT NULL, act_by INTEGER NOT NULL, due_at INTEGER NOT NULL,
+    PRIMARY KEY (change, act_by)
+) STRICT, WITHOUT ROWID;
+
+-- How far providers were looked at, once everything that was seen is known: when the newest complete
+-- look began and the newest ended. What follows is what to do, not what is known.
+CREATE TABLE looks (provider TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT, WITHOUT ROWID;
+-- Changes whose report the next complete look at a provider can make another one.
+CREATE TABLE awaited_looks (
+    part INTEGER NOT NULL, change TEXT NOT NULL, provider TEXT NOT NULL,
+    PRIMARY KEY (part, change, provider)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX awaited_looks_by_provider ON awaited_looks (provider);
+-- When something falls due for a change; 0: somebody has to find out.
+CREATE TABLE due (
+    part INTEGER NOT NULL, change TEXT NOT NULL, at INTEGER NOT NULL,
+    PRIMARY KEY (part, change)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX due_by_time ON due (part, at);

@@ -141,11 +141,11 @@ pub(super) fn touch_taken_over(
 ) -> Done {
     let since = match change.change {
         ChangeKind::Removed | ChangeKind::Suspended => change.effective_at,
-        ChangeKind::LeaveScheduled => change.published_at.min(change.effective_at),
         // What it undoes may be older than everything known.
-        ChangeKind::Joined | ChangeKind::Reinstated | ChangeKind::LeaveCancelled => {
-            jiff::Timestamp::MIN
-        }
+        ChangeKind::Joined
+        | ChangeKind::Reinstated
+        | ChangeKind::LeaveScheduled
+        | ChangeKind::LeaveCancelled => jiff::Timestamp::MIN,
         ChangeKind::RoleChanged | ChangeKind::Renamed => return Ok(()),
     };
     let mut places = db.prepare_cached(

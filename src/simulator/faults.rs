@@ -21,6 +21,8 @@ pub struct Faults {
     pub drop_keys: usize,
     /// Leave out the last members of every list: still 200.
     pub drop_members: usize,
+    /// Removing a member leaves their keys alive.
+    pub keep_keys: bool,
     /// Only where the path contains this; absent: everywhere.
     pub only: Option<String>,
     /// Only for so many requests; absent: until switched off.
@@ -43,6 +45,7 @@ pub(crate) struct Trouble {
     pub(crate) delay_ms: u64,
     pub(crate) drop_keys: usize,
     pub(crate) drop_members: usize,
+    pub(crate) keep_keys: bool,
 }
 
 impl FaultSwitch {
@@ -96,6 +99,7 @@ impl FaultSwitch {
             delay_ms: faults.delay_ms,
             drop_keys: faults.drop_keys,
             drop_members: faults.drop_members,
+            keep_keys: faults.keep_keys,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Our own change format: what a sender without an adapter of its own can say.
 
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use serde_json::value::RawValue;
 
@@ -111,9 +111,43 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-/// Reads the body of `request`, which the source `name` calls `event_id`.
+/// A time, or a day: its first moment where the source is.
+struct MomentOrDay(Result<Timestamp, String>);
+
+impl<'de> Deserialize<'de> for MomentOrDay {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let raw = <&RawValue>::deserialize(from)?;
+        if let Ok(day) = serde_json::from_str::<String>(raw.get())
+            && TimeFormat::Date.parse(&day).is_ok()
+        {
+            return Ok(Self(Err(day)));
+        }
+        let moment: Result<Moment, _> = serde_json::from_str(raw.get());
+        let wanted = "is neither a time such as 2026-03-01T12:00:00Z, nor whole seconds since 1970, \
+                      nor a day such as 2026-03-01";
+        let moment = moment.map_err(|_| D::Error::custom(wanted));
+        moment.map(|Moment(time)| Self(Ok(time)))
+    }
+}
+
+impl MomentOrDay {
+    fn in_zone(self, zone: &TimeZone) -> Result<Timestamp, String> {
+        match self.0 {
+            Ok(time) => Ok(time),
+            Err(day) => TimeFormat::Date.parse_in(&day, zone),
+        }
+    }
+}
+
+/// Reads the body of `request`, which the source `name` calls `event_id`; days begin as in UTC.
 #[must_use]
 pub fn read(name: &str, event_id: &str, request: &Request<'_>) -> Reading {
+    read_in(&TimeZone::UTC, name, event_id, request)
+}
+
+/// The same for a source in `zone`.
+#[must_use]
+pub fn read_in(zone: &TimeZone, name: &str, event_id: &str, request: &Request<'_>) -> Reading {
     let text = match json::check(request.body) {
         Ok(text) => text,
         Err(why) => return Reading::unreadable(why),
@@ -130,7 +164,7 @@ pub fn read(name: &str, event_id: &str, request: &Request<'_>) -> Reading {
         });
         return reading;
     }
-    match change(&envelope, name, event_id, request.received_at) {
+    match change(&envelope, (name, event_id), zone, request.received_at) {
         Ok(change) => reading.changes.push(change),
         Err(why) => reading.unusable.push(Unusable {
             event_id: Some(event_id.to_owned()),
@@ -142,8 +176,8 @@ pub fn read(name: &str, event_id: &str, request: &Request<'_>) -> Reading {
 
 fn change(
     envelope: &Envelope<'_>,
-    source: &str,
-    event_id: &str,
+    (source, event_id): (&str, &str),
+    zone: &TimeZone,
     received_at: Timestamp,
 ) -> Result<MembershipChange, String> {
     let timestamp = envelope.timestamp.ok_or("timestamp: is missing")?;
@@ -158,14 +192,15 @@ fn change(
     }
     let scope = part(parts.scope.as_deref(), "data.scope")?;
     let role = part(parts.role.as_deref(), "data.role")?;
-    let effective = part::<Moment>(parts.effective_at.as_deref(), "data.effective_at")?;
+    let effective = part::<MomentOrDay>(parts.effective_at.as_deref(), "data.effective_at")?;
     if parts.change == ChangeKind::LeaveScheduled && effective.is_none() {
         return Err("data.effective_at: is missing; a scheduled leave needs it".to_owned());
     }
     let effective_at = match effective {
-        Some(Moment(time)) => {
-            check_effective(time, received_at).map_err(|why| format!("data.effective_at: {why}"))?
-        }
+        Some(told) => told
+            .in_zone(zone)
+            .and_then(|time| check_effective(time, received_at))
+            .map_err(|why| format!("data.effective_at: {why}"))?,
         None => published_at,
     };
     Ok(MembershipChange {
@@ -193,16 +228,35 @@ fn part<T: serde::de::DeserializeOwned>(
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use jiff::{Timestamp, tz::TimeZone};
     use proptest::prelude::{any, proptest};
     use rstest::rstest;
     use serde_json::{Value, json};
 
-    use super::{ChangeData, ChangeMessage, read};
+    use super::{ChangeData, ChangeMessage, read, read_in};
     use crate::{
         domain::{ChangeId, ChangeKind, MembershipChange, PersonRef, RoleChange, Scope},
         sources::{Reading, Request},
     };
+
+    #[test]
+    fn a_day_begins_in_the_zone_of_the_source() {
+        let leave = json!({"change": "leave_scheduled", "effective_at": "2026-03-31"});
+        let body = message(leave).to_string();
+        let request = Request {
+            headers: &[],
+            body: body.as_bytes(),
+            received_at: received_at(),
+        };
+        for (zone, begins) in [
+            ("Europe/Berlin", "2026-03-30T22:00:00Z"),
+            ("America/Los_Angeles", "2026-03-31T07:00:00Z"),
+        ] {
+            let zone = TimeZone::get(zone).unwrap();
+            let change = read_in(&zone, "hr", "msg_1", &request).changes.remove(0);
+            assert_eq!(change.effective_at, begins.parse().unwrap());
+        }
+    }
 
     fn received_at() -> Timestamp {
         "2026-03-01T12:00:00Z".parse().unwrap()

@@ -1,5 +1,6 @@
 //! Where the values of an event stand: by JSONPath (RFC 9535) or header, as configured.
 
+use jiff::tz::TimeZone;
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
@@ -24,6 +25,8 @@ pub(super) struct Seen<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Parser<'a> {
     pub(super) name: &'a str,
+    /// Where the source's days begin.
+    pub(super) zone: &'a TimeZone,
 }
 
 impl Parser<'_> {
@@ -72,6 +75,7 @@ impl Parser<'_> {
             Ok(TimeSelector {
                 value: self.selector(&config.value, field)?,
                 format: config.format,
+                zone: self.zone.clone(),
             })
         };
         config.map(parse).transpose()
@@ -180,13 +184,15 @@ pub(super) fn text(selector: Option<&Selector>, seen: &Seen<'_>) -> Result<Optio
 pub(super) struct TimeSelector {
     pub(super) value: Selector,
     pub(super) format: TimeFormat,
+    /// Where a day begins.
+    pub(super) zone: TimeZone,
 }
 
 impl TimeSelector {
     /// The time; none when it is absent.
     pub(super) fn time(&self, seen: &Seen<'_>) -> Result<Option<jiff::Timestamp>, String> {
         let text = self.value.text(seen)?;
-        text.map(|text| self.format.parse(&text))
+        text.map(|text| self.format.parse_in(&text, &self.zone))
             .transpose()
             .map_err(|why| format!("{}: {why}", self.value.field))
     }

@@ -3,6 +3,7 @@
 //! The specification is <https://github.com/standard-webhooks/standard-webhooks>, section
 //! "Signature scheme": what is signed is `id.timestamp.body`.
 
+use jiff::tz::TimeZone;
 use std::time::Duration;
 
 use ed25519_dalek::VerifyingKey;
@@ -132,6 +133,7 @@ pub struct StandardWebhooks {
     name: String,
     proof: StandardProof,
     secrets: SharedSecrets,
+    zone: TimeZone,
 }
 
 impl StandardWebhooks {
@@ -153,6 +155,7 @@ impl StandardWebhooks {
             name: name.to_owned(),
             proof: StandardProof::new(&config.header_prefix, config.tolerance),
             secrets,
+            zone: config.zone.0.clone(),
         })
     }
 }
@@ -168,7 +171,7 @@ impl Source for StandardWebhooks {
 
     fn read(&self, request: &Request<'_>) -> Reading {
         match self.proof.id(request) {
-            Some(id) => change_format::read(&self.name, id, request),
+            Some(id) => change_format::read_in(&self.zone, &self.name, id, request),
             None => Reading::unreadable("the message has no id"),
         }
     }
@@ -191,7 +194,7 @@ mod tests {
 
     use super::{StandardProof, StandardWebhooks};
     use crate::{
-        config::{secret::Secrets, source::StandardWebhooksConfig},
+        config::{secret::Secrets, source::StandardWebhooksConfig, zone::Zone},
         sources::{
             Request, Unauthentic,
             signature::{Algorithm, hmac},
@@ -310,6 +313,7 @@ mod tests {
             keep_payload: true,
             tolerance: Duration::from_mins(5),
             header_prefix: "webhook".to_owned(),
+            zone: Zone::default(),
         };
         for bad in ["whsec_", "whsec_***", "whpk_AAAA", "not base64!"] {
             let secrets = Arc::new(Secrets::fixed(vec![bad.to_owned().into()]));

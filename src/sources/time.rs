@@ -1,6 +1,10 @@
 //! Times as sources write them, and the bounds within which they make sense.
 
-use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
+use jiff::{
+    SignedDuration, Timestamp,
+    civil::{Date, DateTime},
+    tz::TimeZone,
+};
 use serde::Deserialize;
 
 use crate::domain::whole_microseconds;
@@ -13,6 +17,8 @@ pub enum TimeFormat {
     Rfc3339,
     /// `2026-03-01T12:00:00` without an offset; read as UTC.
     CivilUtc,
+    /// `2026-03-01`: the first moment of that day where the source is.
+    Date,
     /// Whole seconds since 1970.
     Seconds,
     /// Whole milliseconds since 1970.
@@ -27,11 +33,19 @@ const MOST_SKEW: SignedDuration = SignedDuration::from_hours(24);
 const FURTHEST_PLAN: SignedDuration = SignedDuration::from_hours(24 * 3653);
 
 impl TimeFormat {
-    /// Reads `text`, to the microsecond.
+    /// Reads `text`, to the microsecond; a day begins as in UTC.
     ///
     /// # Errors
     /// What would be right, when the text is not written so.
     pub fn parse(self, text: &str) -> Result<Timestamp, String> {
+        self.parse_in(text, &TimeZone::UTC)
+    }
+
+    /// Reads `text`, to the microsecond; a day begins as in `zone`.
+    ///
+    /// # Errors
+    /// What would be right, when the text is not written so.
+    pub fn parse_in(self, text: &str, zone: &TimeZone) -> Result<Timestamp, String> {
         let number = || text.parse::<i64>().ok();
         let (time, wanted) = match self {
             Self::Rfc3339 => (text.parse().ok(), "a time such as 2026-03-01T12:00:00Z"),
@@ -39,6 +53,14 @@ impl TimeFormat {
                 let civil = text.parse::<DateTime>().ok();
                 let time = civil.and_then(|civil| TimeZone::UTC.to_timestamp(civil).ok());
                 (time, "a time such as 2026-03-01T12:00:00, in UTC")
+            }
+            Self::Date => {
+                let day = text
+                    .parse::<Date>()
+                    .ok()
+                    .filter(|_| text.len() == DAY.len());
+                let time = day.and_then(|day| start_of(day, zone));
+                (time, "a day such as 2026-03-01")
             }
             Self::Seconds => {
                 let time = number().and_then(|number| Timestamp::from_second(number).ok());
@@ -52,6 +74,15 @@ impl TimeFormat {
         time.map(whole_microseconds)
             .ok_or_else(|| format!("is not {wanted}"))
     }
+}
+
+/// How a day is written.
+const DAY: &str = "2026-03-01";
+
+/// The first moment of `day` in `zone`: where the clock is put forward at midnight, an hour later
+/// than elsewhere.
+fn start_of(day: Date, zone: &TimeZone) -> Option<Timestamp> {
+    zone.to_timestamp(day.at(0, 0, 0, 0)).ok()
 }
 
 /// Checks that something can have been published at `time` when we got it at `received_at`.
@@ -85,7 +116,7 @@ fn check(
 
 #[cfg(test)]
 mod tests {
-    use jiff::Timestamp;
+    use jiff::{Timestamp, tz::TimeZone};
     use rstest::rstest;
 
     use super::{TimeFormat, check_effective, check_published};
@@ -101,6 +132,22 @@ mod tests {
         assert_eq!(format.parse(text), Ok(expected));
     }
 
+    #[rstest]
+    #[case::winter("Europe/Berlin", "2026-03-01", "2026-02-28T23:00:00Z")]
+    #[case::summer("Europe/Berlin", "2026-07-01", "2026-06-30T22:00:00Z")]
+    #[case::west("America/New_York", "2026-03-01", "2026-03-01T05:00:00Z")]
+    #[case::no_midnight("America/Santiago", "2026-09-06", "2026-09-06T04:00:00Z")]
+    #[case::utc("UTC", "2026-03-01", "2026-03-01T00:00:00Z")]
+    fn a_day_begins_where_the_source_is(
+        #[case] zone: &str,
+        #[case] day: &str,
+        #[case] begins: &str,
+    ) {
+        let zone = TimeZone::get(zone).unwrap();
+        let expected: Timestamp = begins.parse().unwrap();
+        assert_eq!(TimeFormat::Date.parse_in(day, &zone), Ok(expected));
+    }
+
     #[test]
     fn what_is_finer_than_a_microsecond_is_left_out() {
         let read = TimeFormat::Rfc3339
@@ -112,6 +159,8 @@ mod tests {
     #[rstest]
     #[case(TimeFormat::Rfc3339, "2026-03-01T12:00:00")]
     #[case(TimeFormat::Rfc3339, "1772366400")]
+    #[case(TimeFormat::Date, "2026-03-01T12:00:00")]
+    #[case(TimeFormat::Date, "2026-02-30")]
     #[case(TimeFormat::Seconds, "1772366400000000")]
     #[case(TimeFormat::Seconds, "1772366400.5")]
     #[case(TimeFormat::Milliseconds, "")]

@@ -5,7 +5,7 @@ use offkey::domain::{ChangeKind, Fate, MembershipChange, Propagation, Topic};
 use crate::harness::{Stage, request, until};
 
 /// Asks the simulated provider, as its administrator.
-fn ask(stage: &Stage, line: &str, body: &str) -> serde_json::Value {
+pub(crate) fn ask(stage: &Stage, line: &str, body: &str) -> serde_json::Value {
     let headers = [
         (
             "authorization",
@@ -19,7 +19,7 @@ fn ask(stage: &Stage, line: &str, body: &str) -> serde_json::Value {
 }
 
 /// The ids of a project and of a member in it.
-fn find(stage: &Stage, project: &str, email: &str) -> (String, String) {
+pub(crate) fn find(stage: &Stage, project: &str, email: &str) -> (String, String) {
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
     let projects = ask(stage, "GET /v1/projects", "");
     let projects = projects["projects"].as_array().unwrap();

@@ -12,16 +12,16 @@ use offkey::domain::ChangeId;
 use crate::harness::{Mood, SECRET, Service, Stage, request, require, signed_at, until};
 
 /// The file that says what time it is for the service.
-struct FakeClock(PathBuf);
+pub(crate) struct FakeClock(PathBuf);
 
 impl FakeClock {
-    fn of(stage: &Stage) -> Self {
+    pub(crate) fn of(stage: &Stage) -> Self {
         require("faketime");
         Self(stage.path("clock"))
     }
 
     /// The clock stands at `time`.
-    fn stand_at(&self, time: Timestamp) {
+    pub(crate) fn stand_at(&self, time: Timestamp) {
         self.write(&time.strftime("%Y-%m-%d %H:%M:%S").to_string());
     }
 
@@ -38,7 +38,7 @@ impl FakeClock {
     }
 
     /// Starts the service on this clock. What measures how long something takes stays real.
-    fn start(&self, stage: &Stage) -> Service {
+    pub(crate) fn start(&self, stage: &Stage) -> Service {
         let said = Command::new("faketime")
             .args(["-f", "+0", "printenv", "LD_PRELOAD"])
             .output();
@@ -67,7 +67,7 @@ fn text_of(output: &Output) -> String {
         .to_owned()
 }
 
-fn at(text: &str) -> Timestamp {
+pub(crate) fn at(text: &str) -> Timestamp {
     text.parse().unwrap()
 }
 

@@ -48,6 +48,15 @@ pub(crate) struct Given {
     pub(crate) policy: Option<Policy>,
     /// What groups open.
     pub(crate) group: Vec<GroupMapping>,
+    /// When the newest complete look at a provider began.
+    #[serde(deserialize_with = "moments")]
+    pub(crate) look: BTreeMap<String, Timestamp>,
+    /// When the newest look ended where that was not complete.
+    #[serde(deserialize_with = "moments")]
+    pub(crate) part: BTreeMap<String, Timestamp>,
+    /// Up to when time has passed.
+    #[serde(deserialize_with = "moment")]
+    pub(crate) passed: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -72,6 +81,9 @@ pub(crate) struct MemberGiven {
     pub(crate) from: Option<Timestamp>,
     #[serde(default, deserialize_with = "moment")]
     pub(crate) until: Option<Timestamp>,
+    /// The last look that did; the same as `until` unless said otherwise.
+    #[serde(default, deserialize_with = "moment")]
+    pub(crate) seen: Option<Timestamp>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -89,6 +101,9 @@ pub(crate) struct KeyGiven {
     /// The first look that did not find it.
     #[serde(default, deserialize_with = "moment")]
     pub(crate) until: Option<Timestamp>,
+    /// The last look that did; the same as `until` unless said otherwise.
+    #[serde(default, deserialize_with = "moment")]
+    pub(crate) seen: Option<Timestamp>,
     /// Whose it became when it stopped being theirs.
     pub(crate) then_by: Option<String>,
     pub(crate) label: Option<String>,
@@ -189,6 +204,16 @@ fn moment<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Timestamp>, D::Er
     found
         .map(Some)
         .ok_or_else(|| D::Error::custom(format!("{text:?} is no moment")))
+}
+
+fn moments<'de, D: Deserializer<'de>>(from: D) -> Result<BTreeMap<String, Timestamp>, D::Error> {
+    let texts = BTreeMap::<String, String>::deserialize(from)?;
+    let parsed = texts.into_iter().map(|(name, text)| {
+        let found = parse_moment(&text);
+        let moment = found.ok_or_else(|| D::Error::custom(format!("{text:?} is no moment")));
+        Ok((name, moment?))
+    });
+    parsed.collect()
 }
 
 fn scope<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Scope>, D::Error> {

@@ -121,6 +121,8 @@ fn words(impact: &Impact) -> String {
     let reasons = impact.severity.reasons.iter().cloned();
     let evidence = impact.evidence.iter().map(|one| one.fact.clone());
     let rest = impact.until_then.iter().chain([&impact.recommended_action]);
-    let all: Vec<String> = reasons.chain(evidence).chain(rest.cloned()).collect();
+    let observed = impact.observed.iter().map(|seen| seen.says.clone());
+    let all = reasons.chain(evidence).chain(rest.cloned()).chain(observed);
+    let all: Vec<String> = all.collect();
     all.join("\n")
 }

@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use offkey::{
     catalogue::Catalogue,
     correlation::{
-        Inputs, PersonHistory, Policy, correlate, ownership::Departure, policy::ProviderFacts,
+        Inputs, PersonHistory, Policy, correlate,
+        ownership::{Departure, Look},
+        policy::ProviderFacts,
     },
     domain::{
         Account, ChangeId, Email, Key, KeyInterval, KeyUse, Member, MemberInterval,
@@ -26,6 +28,10 @@ pub(crate) fn report(common: &Given, scenario: &Scenario, catalogue: &Catalogue)
     let change = membership_change(&scenario.change, person);
     let mut history = history(given, person);
     history.changes.push(change.clone());
+    let passed = given.iter().rev().find_map(|one| one.passed);
+    history
+        .passed
+        .extend(passed.map(|passed| (change.id, passed)));
     correlate(&Inputs {
         change: &change,
         history: &history,
@@ -116,8 +122,27 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         departures,
         others,
         own_keys: own_keys.collect(),
+        looks: looks(given),
         previews: Vec::new(),
+        ..PersonHistory::default()
     }
+}
+
+fn looks(given: [&Given; 2]) -> BTreeMap<String, Look> {
+    let mut looks: BTreeMap<String, Look> = BTreeMap::new();
+    for (name, at) in given.iter().flat_map(|one| &one.look) {
+        looks.insert(
+            name.clone(),
+            Look {
+                complete: Some(*at),
+                read_until: Some(*at),
+            },
+        );
+    }
+    for (name, at) in given.iter().flat_map(|one| &one.part) {
+        looks.entry(name.clone()).or_default().read_until = Some(*at);
+    }
+    looks
 }
 
 fn project((provider, id): (String, String)) -> Project {
@@ -161,7 +186,7 @@ fn member(given: &MemberGiven) -> Member {
         history: vec![MemberInterval {
             valid_from: given.from,
             valid_to: given.until,
-            last_seen: given.until,
+            last_seen: given.seen.or(given.until),
             observed_at: given.from.unwrap_or_else(new_year),
             roles: vec![given.role.clone()],
         }],
@@ -171,17 +196,22 @@ fn member(given: &MemberGiven) -> Member {
 fn key(given: &KeyGiven) -> Key {
     let (provider, project) = place(&given.place);
     let from = given.from.unwrap_or_else(new_year);
-    let interval = |by: &str, from, until| KeyInterval {
+    let interval = |by: &str, from, until, seen| KeyInterval {
         valid_from: Some(from),
         valid_to: until,
-        last_seen: until,
+        last_seen: seen,
         observed_at: from,
         creator: account(by),
         scopes: given.scopes.clone(),
     };
-    let mut history = vec![interval(&given.by, from, given.until)];
+    let mut history = vec![interval(
+        &given.by,
+        from,
+        given.until,
+        given.seen.or(given.until),
+    )];
     if let (Some(until), Some(next)) = (given.until, given.then_by.as_deref()) {
-        history.push(interval(next, until, None));
+        history.push(interval(next, until, None, None));
     }
     let last_used_at = given.used;
     let uses = given.requests.map(|requests_7d| KeyUse {

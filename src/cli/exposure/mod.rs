@@ -19,7 +19,7 @@ use crate::{
         PersonHistory,
         traffic::{Traffic, traffic},
     },
-    domain::{Fate, Impact, Report, Severity, Status, impact::Environment},
+    domain::{Fate, Impact, Report, Severity, impact::Environment},
     projection::read::Reader,
 };
 
@@ -170,7 +170,7 @@ fn row(
         ..Row::default()
     };
     let mut broken = projects::Broken::default();
-    let open = |impact: &&Impact| impact.status == Status::Open;
+    let open = |impact: &&Impact| impact.status.is_unresolved();
     for impact in report.impacts.iter().filter(open) {
         match impact.fate {
             Fate::Survives => row.keeps += 1,

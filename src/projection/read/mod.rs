@@ -2,6 +2,9 @@
 
 mod changes;
 mod people;
+mod rules;
+
+pub use self::rules::RuleRecord;
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
@@ -14,6 +17,11 @@ use crate::{
     correlation::PersonHistory,
     domain::{Impact, Key, Outcome, Project, Report, inventory::SnapshotSummary},
 };
+
+const WAITING: &str = "SELECT (SELECT count(*) FROM stale)
+    + (SELECT count(*) FROM snapshots LEFT JOIN looks USING (provider)
+       WHERE looks.body IS NOT json_array(snapshots.body ->> '$.last_complete',
+                                          snapshots.body ->> '$.finished_at'))";
 
 /// Reads the projection beside whoever writes it.
 #[derive(Debug, Clone, Copy)]
@@ -215,15 +223,12 @@ impl<'a> Reader<'a> {
         bodies(self.0, sql, [])
     }
 
-    /// How many changes wait for their report.
+    /// How many changes wait for their report, and looks at providers for being counted.
     ///
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn waiting(&self) -> Result<u64, ProjectionError> {
-        let count: Option<i64> = self
-            .0
-            .query_row("SELECT count(*) FROM stale", [], |row| row.get(0))
-            .optional()?;
+        let count: Option<i64> = self.0.query_row(WAITING, [], |row| row.get(0)).optional()?;
         Ok(count.unwrap_or(0).cast_unsigned())
     }
 
@@ -243,7 +248,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn dump(&self) -> Result<String, ProjectionError> {
-        const CONTENT: [&str; 13] = [
+        const CONTENT: [&str; 15] = [
             "SELECT system, account, person, email, name, in_inventory FROM accounts",
             "SELECT * FROM projects",
             "SELECT * FROM members",
@@ -256,6 +261,8 @@ impl<'a> Reader<'a> {
             "SELECT * FROM outcomes",
             "SELECT change, id, revision, body FROM impacts",
             "SELECT * FROM places",
+            "SELECT * FROM passed",
+            "SELECT * FROM reminders",
             "SELECT * FROM deliveries",
             "SELECT id, body FROM quarantine UNION ALL SELECT id, body FROM dead_letters",
         ];

@@ -76,10 +76,16 @@ async fn list(
     ok(&json!({ "members": items }))
 }
 
-async fn remove(state: Data<Simulated>, who: Credential, path: Path<(String, String)>) -> Answer {
+async fn remove(
+    state: Data<Simulated>,
+    who: Credential,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Answer {
     let mut world = state.world();
     let caller = world.enter(&who, &path.0)?;
-    world.remove_member(&caller, parse_id(&path.1)?)?;
+    let keeps_keys = trouble(&request).keep_keys;
+    world.remove_member(&caller, parse_id(&path.1)?, keeps_keys)?;
     message("Successfully removed account from project.")
 }
 

@@ -12,12 +12,18 @@ use crate::{
 };
 
 impl World {
-    /// Removes a member, and with them the keys they made in this project.
-    pub(crate) fn remove_member(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
+    /// Removes a member, and with them the keys they made in this project; `keeps_keys`: without
+    /// them, which the API says does not happen.
+    pub(crate) fn remove_member(
+        &mut self,
+        caller: &Caller,
+        id: Uuid,
+        keeps_keys: bool,
+    ) -> Result<(), Refusal> {
         let project = self.project(caller)?;
         let member = project.member(id).ok_or(Refusal::NotFound("member"))?;
         caller.must(&member.role.permission("write:kick"))?;
-        self.drop_member(caller, id)
+        self.drop_member(caller, id, keeps_keys)
     }
 
     /// Removes the caller, and with them the keys they made in this project.
@@ -26,10 +32,10 @@ impl World {
         if caller.rights.role().is_none() {
             return Err(Refusal::ForbiddenText);
         }
-        self.drop_member(caller, caller.account)
+        self.drop_member(caller, caller.account, false)
     }
 
-    fn drop_member(&mut self, caller: &Caller, id: Uuid) -> Result<(), Refusal> {
+    fn drop_member(&mut self, caller: &Caller, id: Uuid, keeps_keys: bool) -> Result<(), Refusal> {
         let now = self.now();
         let project = self.project_mut(caller)?;
         if project.is_sole_owner(id) {
@@ -37,7 +43,7 @@ impl World {
         }
         project.members.retain(|member| member.person.id != id);
         let theirs = project.keys.iter_mut().filter(|key| key.creator.id == id);
-        for key in theirs.filter(|key| key.deleted.is_none()) {
+        for key in theirs.filter(|key| !keeps_keys && key.deleted.is_none()) {
             key.deleted = Some(now);
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::domain::{
         DeadLetter, DeadLetterCause, DeliveryRecord, DeliveryStatus, Original, Redrive,
         bounded_reason,
     },
+    reminder::Reminder,
 };
 
 /// One record to deliver.
@@ -38,7 +39,7 @@ impl Job {
     /// The delivery that `record` asks the sink `sink` for; nothing when it asks for none.
     pub(super) fn read(record: Record, sink: &str, now: Instant) -> Option<Self> {
         let (record, redrive_id) = match (record.topic, record.kind.as_str()) {
-            (Topic::Impacts, Impact::TYPE) => (record, None),
+            (Topic::Impacts, Impact::TYPE | Reminder::TYPE) => (record, None),
             (Topic::DeadLetters, Redrive::TYPE) => {
                 let wish = read_redrive(&record).filter(|wish| wish.sink == sink)?;
                 let original = wish.original.into_record();
@@ -93,10 +94,11 @@ impl Job {
         at: Timestamp,
         why: Option<&str>,
     ) -> Record {
+        let is_impact = self.record.kind == Impact::TYPE;
         let revision = self.record.read::<Revision>().ok();
         let mut record = DeliveryRecord {
             sink: sink.to_owned(),
-            impact_id: self.record.subject.clone(),
+            impact_id: self.record.subject.clone().filter(|_| is_impact),
             revision: revision.map(|known| known.revision),
             event_id: self.record.id.clone(),
             redrive_id: self.redrive_id.clone(),

@@ -43,7 +43,13 @@ impl Declarative {
             accepted_status: config.accepted_status,
             proof,
             secrets,
-            events: Events::parse(&config.events, Parser { name })?,
+            events: Events::parse(
+                &config.events,
+                Parser {
+                    name,
+                    zone: &config.zone.0,
+                },
+            )?,
         })
     }
 
