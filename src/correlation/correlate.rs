@@ -6,11 +6,13 @@ use super::{
     compose::compose,
     digest::digest,
     inputs::Inputs,
-    judge::{judge, situations},
+    judge::situations,
     ownership::PersonHistory,
     previewed::previewed,
     returned::Touched,
     roles::is_raised,
+    ties::judge_as_tied,
+    whose::{ambiguous, is_concerned, none_hit, some_hit},
 };
 use crate::domain::{
     ChangeKind, Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status,
@@ -41,6 +43,7 @@ pub fn correlate(inputs: &Inputs<'_>) -> Report {
         impact.report_digest.clone_from(&digest);
     }
     let outcome = Outcome {
+        candidates: inputs.history.candidates.clone(),
         previewed: previewed(inputs.change, inputs.history, &impacts),
         ..header(inputs.change, person, result, reason, (&impacts, digest))
     };
@@ -61,7 +64,8 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> (OutcomeResult, String, Ve
             "a change of this kind takes no key away",
         );
     }
-    if history.accounts.is_empty() {
+    let ambiguous = ambiguous(history);
+    if history.accounts.is_empty() && history.behind.is_empty() && ambiguous.is_none() {
         let reason = "no provider's inventory knows an account of this person";
         return nothing(OutcomeResult::UnknownPerson, reason);
     }
@@ -70,16 +74,17 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> (OutcomeResult, String, Ve
         .iter()
         .filter(|key| policy.covers(change, &key.provider, &key.project))
         .filter_map(|key| Touched::by(inputs, key))
+        .filter(|touched| is_concerned(inputs, touched))
         .collect();
     if covered.is_empty() {
-        return why_none(inputs);
+        return none_hit(ambiguous, why_none(inputs));
     }
     let impacts: Vec<_> = covered
         .iter()
         .filter_map(|touched| {
             // A provider that is no longer configured says nothing any more.
             let facts = policy.providers.get(&touched.key.provider)?;
-            let judgement = judge(inputs, touched, facts)?;
+            let judgement = judge_as_tied(inputs, touched, facts)?;
             Some(compose(inputs, touched, &judgement, facts, person))
         })
         .collect();
@@ -95,8 +100,8 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> (OutcomeResult, String, Ve
         };
         return nothing(OutcomeResult::NoEffect, reason);
     }
-    let reason = format!("{} of the person's keys are hit", impacts.len());
-    (OutcomeResult::Report, reason, impacts)
+    let (result, reason) = some_hit(ambiguous, history, &impacts);
+    (result, reason, impacts)
 }
 
 /// Why a change of somebody known hits none of their keys.
@@ -162,6 +167,7 @@ fn header(
         severities,
         digest,
         reason,
+        candidates: Vec::new(),
         previewed: None,
     }
 }

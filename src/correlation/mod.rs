@@ -12,6 +12,7 @@ pub mod identity;
 mod inputs;
 mod judge;
 pub mod ownership;
+pub mod people;
 pub mod policy;
 mod previewed;
 mod returned;
@@ -22,7 +23,9 @@ mod severity_table;
 mod successor;
 #[cfg(test)]
 mod tests;
+pub mod ties;
 pub mod traffic;
+mod whose;
 
 pub use correlate::correlate;
 pub use inputs::Inputs;

@@ -4,8 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::ties::Behind;
+
 use crate::domain::{
-    ChangeKind, Key, KeyInterval, Member, MemberInterval, MembershipChange, Project, Scope,
+    ChangeKind, Email, Key, KeyInterval, Member, MemberInterval, MembershipChange, Project, Scope,
     preview::Preview,
 };
 
@@ -35,6 +37,25 @@ pub struct PersonHistory {
     pub others: Vec<Key>,
     /// The keys that we read providers with, as `(provider, key id)`.
     pub own_keys: BTreeSet<(String, String)>,
+    /// Who can be meant, where it is not known; otherwise empty.
+    pub candidates: Vec<String>,
+    /// Those of the person's accounts that can be somebody else's, and whose they can be.
+    pub doubtful: BTreeMap<AccountName, Vec<String>>,
+    /// The accounts of the service accounts behind which the person stands.
+    pub behind: BTreeMap<AccountName, Behind>,
+    /// Accounts that are no human's.
+    pub robots: BTreeSet<AccountName>,
+    /// Why the person is no human, and who stands behind it; absent: a human.
+    pub service: Option<ServiceAccount>,
+}
+
+/// A person who is no human.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ServiceAccount {
+    /// What says so.
+    pub because: String,
+    /// The humans behind it, sorted.
+    pub behind: Vec<Email>,
 }
 
 /// A provider's name and the id of an account there.
@@ -47,6 +68,21 @@ impl PersonHistory {
         self.accounts
             .iter()
             .any(|(system, id)| system == provider && id == account)
+    }
+
+    /// Whether the account is the person's, or a service account's behind which they stand.
+    #[must_use]
+    pub fn answers_for(&self, provider: &str, account: &str) -> bool {
+        let mut behind = self.behind.keys();
+        self.has_account(provider, account)
+            || behind.any(|(system, id)| system == provider && id == account)
+    }
+
+    /// Whether the account is no human's.
+    #[must_use]
+    pub fn is_robot(&self, provider: &str, account: &str) -> bool {
+        let mut robots = self.robots.iter();
+        robots.any(|(system, id)| system == provider && id == account)
     }
 
     /// Whether we read the key's provider with it.
@@ -102,7 +138,7 @@ impl Moment {
 pub fn held<'a>(history: &PersonHistory, key: &'a Key, moment: Moment) -> Option<&'a KeyInterval> {
     key.history.iter().rev().find(|interval| {
         moment.touches(interval.valid_from, interval.valid_to)
-            && history.has_account(&key.provider, &interval.creator.id)
+            && history.answers_for(&key.provider, &interval.creator.id)
     })
 }
 

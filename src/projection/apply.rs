@@ -7,11 +7,11 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{
     Lens, ProjectionError, Said, curation,
     history::bodies,
-    people::{account, person_of_change},
+    people::{Shown, account, person_of_change},
     touch::{Place, Touched, touch_change, touch_makers, touch_project, touch_taken_over},
 };
 use crate::domain::{
-    Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
+    Email, Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
     delivery::{DeadLetter, DeliveryRecord},
     inventory::SnapshotSummary,
     quarantine::{Quarantined, Refused},
@@ -110,15 +110,16 @@ fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
             )
         };
     }
-    let person = person_of_change(db, &change, lens)?;
+    let rules = &lens.policy.identities.rules;
+    let spelled = |email: &Option<Email>| email.as_ref().map(|one| rules.spell(one).to_string());
     db.prepare_cached(
         "INSERT INTO changes
-         (id, person, source, account, effective_at, recorded_at, part, partition_key, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         (id, person, source, account, effective_at, recorded_at, part, partition_key, body,
+          email, formerly)
+         VALUES (?1, '', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         id,
-        person,
         change.source,
         change.person.account,
         change.effective_at.as_microsecond(),
@@ -126,7 +127,10 @@ fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
         touched.cause.0.number,
         record.key,
         text(record),
+        spelled(&change.person.email),
+        spelled(&change.person.formerly),
     ])?;
+    let person = person_of_change(db, &change, lens, touched)?;
     touch_taken_over(db, touched.cause, &change, &person)?;
     touched.insert(person);
     Ok(())
@@ -196,7 +200,14 @@ fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touc
             |row| row.get(0),
         )?;
     for interval in &key.history {
-        let (account, person) = account(db, &key.provider, &interval.creator, lens)?;
+        let shown = Shown {
+            provider: &key.provider,
+            account: &interval.creator,
+            email: interval.creator.email.as_ref(),
+            since: interval.valid_from,
+            observed_at: interval.observed_at,
+        };
+        let (account, person) = account(db, &shown, lens, touched)?;
         db.prepare_cached("INSERT OR IGNORE INTO key_holders (account, key) VALUES (?1, ?2)")?
             .execute([account, row])?;
         touched.insert(person);
@@ -207,7 +218,7 @@ fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touc
 
 fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let member: Member = record.read()?;
-    let (_, person) = account(db, &member.provider, &member.account, lens)?;
+    let person = shown_member(db, &member, lens, touched)?;
     touched.insert(person);
     let leads = lens
         .policy
@@ -244,6 +255,32 @@ fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
         (&member.provider, &member.project),
         since,
     )
+}
+
+/// Whose account it is, by the addresses that it has and had.
+fn shown_member(
+    db: &Transaction<'_>,
+    member: &Member,
+    lens: Lens<'_>,
+    touched: &mut Touched,
+) -> Result<String, ProjectionError> {
+    let first = member.history.first();
+    let observed_at = first.map_or(jiff::Timestamp::MIN, |first| first.observed_at);
+    let mut shown = Shown {
+        provider: &member.provider,
+        account: &member.account,
+        email: None,
+        since: first.and_then(|first| first.valid_from),
+        observed_at,
+    };
+    for before in &member.formerly {
+        shown.email = Some(&before.email);
+        account(db, &shown, lens, touched)?;
+        shown.since = Some(before.until);
+        shown.observed_at = before.until;
+    }
+    shown.email = member.account.email.as_ref();
+    Ok(account(db, &shown, lens, touched)?.1)
 }
 
 /// Takes in what we put out ourselves: it is at hand, and makes no report stale.

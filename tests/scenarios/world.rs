@@ -116,7 +116,7 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         departures,
         others,
         own_keys: own_keys.collect(),
-        previews: Vec::new(),
+        ..PersonHistory::default()
     }
 }
 
@@ -158,6 +158,7 @@ fn member(given: &MemberGiven) -> Member {
         provider,
         project,
         account: account(&given.who),
+        formerly: Vec::new(),
         history: vec![MemberInterval {
             valid_from: given.from,
             valid_to: given.until,
@@ -217,7 +218,7 @@ fn membership_change(given: &Change, who: &str) -> MembershipChange {
         person: PersonRef {
             account: email.is_none().then(|| who.to_owned()),
             email,
-            name: None,
+            ..PersonRef::default()
         },
         scope: given.scope.clone().unwrap_or(Scope::Organisation {}),
         effective_at: at,

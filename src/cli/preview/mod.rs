@@ -14,7 +14,7 @@ use self::{file::People, record::Recorder, summary::Summary, together::Together}
 use super::{Context, End, output, report};
 use crate::{
     catalogue::Catalogue,
-    correlation::{Inputs, PersonHistory, Policy, correlate, identity::person_of},
+    correlation::{Inputs, PersonHistory, Policy, correlate},
     domain::{ChangeId, ChangeKind, Email, MembershipChange, PersonRef, Report, Scope},
     projection::{ProjectionError, read::Reader},
 };
@@ -156,7 +156,7 @@ impl<'a> Maker<'a> {
     /// Says before the first report that this change is one of those imagined together.
     pub(super) fn expect(&mut self, one: &Imagined) -> anyhow::Result<()> {
         let change = imagine(one);
-        let person = person(&change, self.policy);
+        let person = self.person(one, &change)?;
         Ok(self.together.expect(self.reader, person, change)?)
     }
 
@@ -171,9 +171,16 @@ impl<'a> Maker<'a> {
         one: &Imagined,
     ) -> Result<(Report, PersonHistory), ProjectionError> {
         let change = imagine(one);
-        let mut history = self.reader.history(&person(&change, self.policy))?;
+        let mut history = self.reader.history(&self.person(one, &change)?)?;
         self.together.note_in(self.reader, &mut history)?;
         Ok((self.correlate(&change, &history), history))
+    }
+
+    /// Who has the address when it happens.
+    fn person(&self, one: &Imagined, change: &MembershipChange) -> Result<String, ProjectionError> {
+        let identities = &self.policy.identities;
+        let at = change.effective_at;
+        self.reader.whose_address(&one.email, at, identities)
     }
 
     /// The report of a removal everywhere of a person, by their one name, who may have no address.
@@ -187,7 +194,7 @@ impl<'a> Maker<'a> {
         let who = PersonRef {
             account: email.is_none().then(|| person.to_owned()),
             email,
-            name: None,
+            ..PersonRef::default()
         };
         let change = imagine_of(
             who,
@@ -245,11 +252,6 @@ fn imagine_of(
         actor: None,
         reason: None,
     }
-}
-
-fn person(change: &MembershipChange, policy: &Policy) -> String {
-    let email = change.person.email.as_ref();
-    person_of(&policy.identities, &change.source, None, email)
 }
 
 /// Whether a scope names a provider that there is.
