@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{
     Lens, ProjectionError, Said, curation,
     history::bodies,
-    people::{Shown, account, person_of_change},
+    people::{Shown, account, member_account, person_of_change},
     touch::{Place, Touched, touch_change, touch_makers, touch_project, touch_taken_over},
 };
 use crate::domain::{
@@ -218,7 +218,7 @@ fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touc
 
 fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let member: Member = record.read()?;
-    let person = shown_member(db, &member, lens, touched)?;
+    let person = member_account(db, &member, lens, touched)?;
     touched.insert(person);
     let leads = lens
         .policy
@@ -255,32 +255,6 @@ fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
         (&member.provider, &member.project),
         since,
     )
-}
-
-/// Whose account it is, by the addresses that it has and had.
-fn shown_member(
-    db: &Transaction<'_>,
-    member: &Member,
-    lens: Lens<'_>,
-    touched: &mut Touched,
-) -> Result<String, ProjectionError> {
-    let first = member.history.first();
-    let observed_at = first.map_or(jiff::Timestamp::MIN, |first| first.observed_at);
-    let mut shown = Shown {
-        provider: &member.provider,
-        account: &member.account,
-        email: None,
-        since: first.and_then(|first| first.valid_from),
-        observed_at,
-    };
-    for before in &member.formerly {
-        shown.email = Some(&before.email);
-        account(db, &shown, lens, touched)?;
-        shown.since = Some(before.until);
-        shown.observed_at = before.until;
-    }
-    shown.email = member.account.email.as_ref();
-    Ok(account(db, &shown, lens, touched)?.1)
 }
 
 /// Takes in what we put out ourselves: it is at hand, and makes no report stale.

@@ -2,6 +2,7 @@
 //! not depend on how a story came to be known, and is what a plain look at it says.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "a story that cannot be told should stop the test"
 )]

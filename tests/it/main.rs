@@ -37,3 +37,4 @@ mod sinks;
 mod time;
 mod trace;
 mod web;
+mod who;

@@ -5,20 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
-    Facts, Fold, Holder, Sighting, Subject, Whose,
+    Facts, Fold, Sighting, Subject, Whose,
     tenure::{Tenure, candidates, tenures},
 };
-use crate::{
-    correlation::identity::Link,
-    domain::{
-        ChangeKind, Email,
-        decision::{Anchor, Decided},
-    },
+use crate::domain::{
+    ChangeKind, Email,
+    decision::{Anchor, Decided},
 };
 
 /// An account, or an address in one of its tenures.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Node {
+pub(super) enum Node {
     Account(String, String),
     Address(Email, usize),
 }
@@ -35,16 +32,16 @@ pub fn fold(facts: &Facts<'_>) -> Fold {
     work.finish()
 }
 
-struct Work<'a> {
-    facts: &'a Facts<'a>,
+pub(super) struct Work<'a> {
+    pub(super) facts: &'a Facts<'a>,
     /// In order.
     sightings: Vec<&'a Sighting>,
-    tenures: BTreeMap<Email, Vec<Tenure>>,
-    nodes: BTreeMap<Node, usize>,
+    pub(super) tenures: BTreeMap<Email, Vec<Tenure>>,
+    pub(super) nodes: BTreeMap<Node, usize>,
     /// Each node's parent, itself at a root.
     parents: Vec<usize>,
     /// When something was first seen of an address.
-    seen: BTreeMap<usize, Timestamp>,
+    pub(super) seen: BTreeMap<usize, Timestamp>,
     /// Accounts whose only address leads to several people.
     doubtful: BTreeMap<Node, Vec<usize>>,
     /// What names an account of one person and an address of another, by its place in `sightings`.
@@ -80,7 +77,7 @@ impl<'a> Work<'a> {
         found
     }
 
-    fn root(&self, mut node: usize) -> usize {
+    pub(super) fn root(&self, mut node: usize) -> usize {
         while self.parents[node] != node {
             node = self.parents[node];
         }
@@ -192,16 +189,6 @@ impl<'a> Work<'a> {
                 let (one, other) = (self.anchor(one), self.anchor(other));
                 self.join(one, other);
             }
-        }
-    }
-
-    fn says(&self, link: &Link, node: &Node) -> bool {
-        let rules = &self.facts.identities.rules;
-        match node {
-            Node::Account(system, id) => link.accounts.contains(&format!("{system}:{id}")),
-            Node::Address(email, _) => std::iter::once(&link.person)
-                .chain(&link.emails)
-                .any(|known| rules.spell(known) == *email),
         }
     }
 
@@ -336,74 +323,5 @@ impl<'a> Work<'a> {
                 .copied()
         };
         numbers.into_iter().filter_map(node).collect()
-    }
-
-    fn holders(&self, names: &BTreeMap<usize, String>) -> Vec<Holder> {
-        let holder = |(node, number): (&Node, &usize)| {
-            let Node::Address(email, tenure) = node else {
-                return None;
-            };
-            let all = self.tenures.get(email);
-            let tenure = all.and_then(|all| all.get(*tenure));
-            Some(Holder {
-                email: email.clone(),
-                since: tenure.and_then(|tenure| tenure.since),
-                until: tenure.and_then(|tenure| tenure.until),
-                person: names[&self.root(*number)].clone(),
-            })
-        };
-        self.nodes.iter().filter_map(holder).collect()
-    }
-
-    /// Everybody's one name: what a link says, else the address that was seen first, else the
-    /// account.
-    fn names(&self) -> BTreeMap<usize, String> {
-        let mut best: BTreeMap<usize, (u8, Option<Timestamp>, String)> = BTreeMap::new();
-        for (node, number) in &self.nodes {
-            let rules = &self.facts.identities.rules;
-            let mut links = self.facts.identities.links.iter();
-            let found = match links.find(|link| self.says(link, node)) {
-                Some(link) => (0, None, rules.spell(&link.person).to_string()),
-                None => self.own_name(node, *number),
-            };
-            let known = best
-                .entry(self.root(*number))
-                .or_insert_with(|| found.clone());
-            if found < *known {
-                *known = found;
-            }
-        }
-        let names = best.into_iter().map(|(root, (.., name))| (root, name));
-        names.collect()
-    }
-
-    fn own_name(&self, node: &Node, number: usize) -> (u8, Option<Timestamp>, String) {
-        match node {
-            Node::Account(system, id) => (2, None, format!("{system}:{id}")),
-            Node::Address(email, tenure) => {
-                let at = self.seen.get(&number).copied().unwrap_or(Timestamp::MAX);
-                let all = self.tenures.get(email);
-                let founder = all
-                    .and_then(|all| all.get(*tenure))
-                    .and_then(|tenure| tenure.founder.as_ref());
-                let name = founder.map_or_else(
-                    || email.to_string(),
-                    |(system, id)| format!("{email} ({system}:{id})"),
-                );
-                (1, Some(at), name)
-            }
-        }
-    }
-
-    fn is_plain(&self) -> bool {
-        let (mut systems, mut addresses) = (BTreeSet::new(), 0);
-        let is_alone = self.nodes.keys().all(|node| match node {
-            Node::Account(system, _) => systems.insert(system),
-            Node::Address(..) => {
-                addresses += 1;
-                addresses == 1
-            }
-        });
-        is_alone && self.facts.decisions.is_empty()
     }
 }

@@ -6,6 +6,7 @@
 //! can be meant, both are named, and nothing is guessed.
 
 mod fold;
+mod names;
 mod tenure;
 #[cfg(test)]
 mod tests;

@@ -15,7 +15,7 @@ use self::settle::settle;
 use super::{Lens, ProjectionError, touch::Touched};
 use crate::{
     correlation::identity::{Identities, person_of},
-    domain::{Account, Email, MembershipChange, preview::Preview},
+    domain::{Account, Email, Member, MembershipChange, preview::Preview},
 };
 
 /// Whose change it is, whose row is there already and names nobody.
@@ -133,6 +133,32 @@ pub(super) struct Shown<'a> {
     /// Since when; absent: since before anybody looked.
     pub(super) since: Option<Timestamp>,
     pub(super) observed_at: Timestamp,
+}
+
+/// Whose account it is, by the addresses that it has and had.
+pub(super) fn member_account(
+    db: &Transaction<'_>,
+    member: &Member,
+    lens: Lens<'_>,
+    touched: &mut Touched,
+) -> Result<String, ProjectionError> {
+    let first = member.history.first();
+    let observed_at = first.map_or(Timestamp::MIN, |first| first.observed_at);
+    let mut shown = Shown {
+        provider: &member.provider,
+        account: &member.account,
+        email: None,
+        since: first.and_then(|first| first.valid_from),
+        observed_at,
+    };
+    for before in &member.formerly {
+        shown.email = Some(&before.email);
+        account(db, &shown, lens, touched)?;
+        shown.since = Some(before.until);
+        shown.observed_at = before.until;
+    }
+    shown.email = member.account.email.as_ref();
+    Ok(account(db, &shown, lens, touched)?.1)
 }
 
 /// What is known of an account that an inventory shows.
