@@ -302,6 +302,39 @@ fn where_two_can_be_meant_both_are_told_and_their_keys_are_unknown() {
     );
 }
 
+#[test]
+fn a_change_that_names_two_people_or_a_key_is_nobodys_guess() {
+    let stage = Stage::set();
+    let _service = stage.start();
+    let first = json!({"email": "bo@example.com", "account": "7"});
+    tell(&stage, "msg_1", "role_changed", &first, 20);
+    let torn = json!({"email": "ada@example.com", "account": "7"});
+    let change = tell(&stage, "msg_2", "removed", &torn, 1);
+    let report = until_report(&stage, change, |report| {
+        report.outcome.result == OutcomeResult::Ambiguous
+    });
+    assert_eq!(
+        report.outcome.candidates,
+        ["ada@example.com", "bo@example.com"]
+    );
+    assert!(
+        report
+            .impacts
+            .iter()
+            .all(|impact| impact.fate == Fate::Unknown)
+    );
+    // Both are judged alone as before.
+    let bo = stage.report(stage.leave("msg_3", "bo@example.com"));
+    assert_eq!(bo.outcome.person.id, "bo@example.com");
+    let key = stage
+        .read(|reader| reader.keys().unwrap()[0].id.clone())
+        .unwrap();
+    let change = tell(&stage, "msg_4", "removed", &json!({ "account": key }), 1);
+    let report = stage.report(change);
+    assert_eq!(report.outcome.result, OutcomeResult::UnknownPerson);
+    assert_eq!(report.outcome.person.id, format!("hr:{key}"));
+}
+
 /// A change that is due for a person at a time, and whether the report must be undone.
 const REJOINED: [(&str, i64, bool); 5] = [
     ("joined", 400, false),

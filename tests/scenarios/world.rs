@@ -7,6 +7,7 @@ use offkey::{
     catalogue::Catalogue,
     correlation::{
         Inputs, PersonHistory, Policy, correlate, ownership::Departure, policy::ProviderFacts,
+        ties::Behind,
     },
     domain::{
         Account, ChangeId, Email, Key, KeyInterval, KeyUse, Member, MemberInterval,
@@ -67,10 +68,16 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .flat_map(|one| &one.member)
         .map(member)
         .collect();
+    let behind: Vec<_> = given.iter().flat_map(|one| &one.behind).collect();
+    let perhaps: Vec<_> = given.iter().flat_map(|one| &one.perhaps).collect();
+    let names = behind.iter().map(|one| one.who.as_str());
+    let also: Vec<&str> = names
+        .chain(perhaps.iter().map(|one| one.who.as_str()))
+        .collect();
     let keys: Vec<Key> = given.iter().flat_map(|one| &one.key).map(key).collect();
     let is_theirs = |key: &Key| {
         let mut makers = key.history.iter().map(|interval| &interval.creator.id);
-        makers.any(|maker| maker == person)
+        makers.any(|maker| maker == person || also.contains(&maker.as_str()))
     };
     let (theirs, others): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(is_theirs);
     let own_keys = given.iter().flat_map(|one| &one.key).filter(|key| key.ours);
@@ -80,7 +87,29 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .filter(|member| member.account.id == person)
         .map(|member| member.provider.clone());
     let of_keys = theirs.iter().map(|key| key.provider.clone());
-    let accounts: BTreeSet<_> = of_members.chain(of_keys).collect();
+    let providers: BTreeSet<_> = of_members.chain(of_keys).collect();
+    let (mut robots, mut doubtful) = (BTreeMap::new(), BTreeMap::new());
+    for provider in &providers {
+        robots.extend(behind.iter().map(|one| {
+            let behind = Behind {
+                service: one.who.clone(),
+                others: one.others.clone(),
+            };
+            ((provider.clone(), one.who.clone()), behind)
+        }));
+        let perhaps = perhaps.iter();
+        doubtful.extend(perhaps.map(|one| ((provider.clone(), one.who.clone()), one.of.clone())));
+    }
+    let candidates: Vec<String> = given
+        .iter()
+        .flat_map(|one| one.candidates.clone())
+        .collect();
+    if !candidates.is_empty() {
+        let theirs = providers
+            .iter()
+            .map(|provider| (provider.clone(), person.to_owned()));
+        doubtful.extend(theirs.map(|account| (account, candidates.clone())));
+    }
     let places: BTreeSet<_> = theirs
         .iter()
         .map(|key| (key.provider.clone(), key.project.clone()))
@@ -106,10 +135,14 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
             .into_iter()
             .map(|one| membership_change(one, person))
             .collect(),
-        accounts: accounts
+        accounts: providers
             .into_iter()
             .map(|provider| (provider, person.to_owned()))
+            .chain(doubtful.keys().cloned())
             .collect(),
+        candidates,
+        doubtful,
+        behind: robots,
         keys: theirs,
         projects: places.into_iter().map(project).collect(),
         members,
