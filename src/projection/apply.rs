@@ -7,7 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{
     Lens, ProjectionError, Said, curation,
     history::bodies,
-    people::{Shown, account, member_account, person_of_change},
+    people::{Shown, account, member_account, person_at_once, person_of_change},
     touch::{Place, Touched, touch_change, touch_makers, touch_project, touch_taken_over},
 };
 use crate::domain::{
@@ -111,12 +111,13 @@ fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
         };
     }
     let rules = &lens.policy.identities.rules;
+    let at_once = person_at_once(db, &change, &lens.policy.identities)?;
     let spelled = |email: &Option<Email>| email.as_ref().map(|one| rules.spell(one).to_string());
     db.prepare_cached(
         "INSERT INTO changes
          (id, person, source, account, effective_at, recorded_at, part, partition_key, body,
           email, formerly)
-         VALUES (?1, '', ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+         VALUES (?1, ?11, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         id,
@@ -129,8 +130,12 @@ fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
         text(record),
         spelled(&change.person.email),
         spelled(&change.person.formerly),
+        at_once.as_deref().unwrap_or_default(),
     ])?;
-    let person = person_of_change(db, &change, lens, touched)?;
+    let person = match at_once {
+        Some(person) => person,
+        None => person_of_change(db, &change, lens, touched)?,
+    };
     touch_taken_over(db, touched.cause, &change, &person)?;
     touched.insert(person);
     Ok(())

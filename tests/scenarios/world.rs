@@ -68,13 +68,8 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .flat_map(|one| &one.member)
         .map(member)
         .collect();
-    let behind: Vec<_> = given.iter().flat_map(|one| &one.behind).collect();
-    let perhaps: Vec<_> = given.iter().flat_map(|one| &one.perhaps).collect();
-    let names = behind.iter().map(|one| one.who.as_str());
-    let also: Vec<&str> = names
-        .chain(perhaps.iter().map(|one| one.who.as_str()))
-        .collect();
     let keys: Vec<Key> = given.iter().flat_map(|one| &one.key).map(key).collect();
+    let also = others_tied(given);
     let is_theirs = |key: &Key| {
         let mut makers = key.history.iter().map(|interval| &interval.creator.id);
         makers.any(|maker| maker == person || also.contains(&maker.as_str()))
@@ -88,28 +83,6 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .map(|member| member.provider.clone());
     let of_keys = theirs.iter().map(|key| key.provider.clone());
     let providers: BTreeSet<_> = of_members.chain(of_keys).collect();
-    let (mut robots, mut doubtful) = (BTreeMap::new(), BTreeMap::new());
-    for provider in &providers {
-        robots.extend(behind.iter().map(|one| {
-            let behind = Behind {
-                service: one.who.clone(),
-                others: one.others.clone(),
-            };
-            ((provider.clone(), one.who.clone()), behind)
-        }));
-        let perhaps = perhaps.iter();
-        doubtful.extend(perhaps.map(|one| ((provider.clone(), one.who.clone()), one.of.clone())));
-    }
-    let candidates: Vec<String> = given
-        .iter()
-        .flat_map(|one| one.candidates.clone())
-        .collect();
-    if !candidates.is_empty() {
-        let theirs = providers
-            .iter()
-            .map(|provider| (provider.clone(), person.to_owned()));
-        doubtful.extend(theirs.map(|account| (account, candidates.clone())));
-    }
     let places: BTreeSet<_> = theirs
         .iter()
         .map(|key| (key.provider.clone(), key.project.clone()))
@@ -118,17 +91,7 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .iter()
         .flat_map(|one| &one.change)
         .partition(|change| change.who.as_deref().is_none_or(|who| who == person));
-    let mut departures: BTreeMap<_, Vec<Departure>> = BTreeMap::new();
-    for member in &members {
-        let id = member.account.id.as_str();
-        let of_them = of_others
-            .iter()
-            .filter(|change| change.who.as_deref() == Some(id));
-        let of_them: Vec<_> = of_them.map(|one| membership_change(one, id)).collect();
-        let name = (member.provider.clone(), id.to_owned());
-        departures.insert(name, Departure::among(&of_them));
-    }
-    PersonHistory {
+    let mut history = PersonHistory {
         person: address(person).map_or_else(|| format!("hr:{person}"), |email| email.to_string()),
         name: None,
         changes: own
@@ -136,21 +99,74 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
             .map(|one| membership_change(one, person))
             .collect(),
         accounts: providers
-            .into_iter()
-            .map(|provider| (provider, person.to_owned()))
-            .chain(doubtful.keys().cloned())
+            .iter()
+            .map(|provider| (provider.clone(), person.to_owned()))
             .collect(),
-        candidates,
-        doubtful,
-        behind: robots,
         keys: theirs,
         projects: places.into_iter().map(project).collect(),
+        departures: departures(&members, &of_others),
         members,
-        departures,
         others,
         own_keys: own_keys.collect(),
         ..PersonHistory::default()
+    };
+    tie(given, person, &providers, &mut history);
+    history
+}
+
+/// The accounts that are the person's in another way than simply theirs.
+fn others_tied(given: [&Given; 2]) -> Vec<&str> {
+    let behind = given.into_iter().flat_map(|one| &one.behind);
+    let perhaps = given.into_iter().flat_map(|one| &one.perhaps);
+    let behind = behind.map(|one| one.who.as_str());
+    behind.chain(perhaps.map(|one| one.who.as_str())).collect()
+}
+
+/// Says how, at every provider.
+fn tie(
+    given: [&Given; 2],
+    person: &str,
+    providers: &BTreeSet<String>,
+    history: &mut PersonHistory,
+) {
+    let candidates = given.iter().flat_map(|one| one.candidates.clone());
+    history.candidates = candidates.collect();
+    for provider in providers {
+        let name = |who: &str| (provider.clone(), who.to_owned());
+        for one in given.iter().flat_map(|one| &one.behind) {
+            let behind = Behind {
+                service: one.who.clone(),
+                others: one.others.clone(),
+            };
+            history.behind.insert(name(&one.who), behind);
+        }
+        for one in given.iter().flat_map(|one| &one.perhaps) {
+            history.accounts.push(name(&one.who));
+            history.doubtful.insert(name(&one.who), one.of.clone());
+        }
+        if !history.candidates.is_empty() {
+            let candidates = history.candidates.clone();
+            history.doubtful.insert(name(person), candidates);
+        }
     }
+}
+
+/// Where the members left.
+fn departures(
+    members: &[Member],
+    changes: &[&Change],
+) -> BTreeMap<(String, String), Vec<Departure>> {
+    let mut departures = BTreeMap::new();
+    for member in members {
+        let id = member.account.id.as_str();
+        let of_them = changes
+            .iter()
+            .filter(|change| change.who.as_deref() == Some(id));
+        let of_them: Vec<_> = of_them.map(|one| membership_change(one, id)).collect();
+        let name = (member.provider.clone(), id.to_owned());
+        departures.insert(name, Departure::among(&of_them));
+    }
+    departures
 }
 
 fn project((provider, id): (String, String)) -> Project {

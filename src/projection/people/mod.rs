@@ -27,11 +27,6 @@ pub(super) fn person_of_change(
 ) -> Result<String, ProjectionError> {
     let id = change.id.to_string();
     let identities = &lens.policy.identities;
-    if let Some(person) = at_once(db, change, identities)? {
-        db.prepare_cached("UPDATE changes SET person = ?2 WHERE id = ?1")?
-            .execute([&id, &person])?;
-        return Ok(person);
-    }
     let who = &change.person;
     let mut seeds = Vec::new();
     if let Some(account) = &who.account {
@@ -46,7 +41,7 @@ pub(super) fn person_of_change(
 }
 
 /// Whose change it is, where that is plain.
-fn at_once(
+pub(super) fn person_at_once(
     db: &Transaction<'_>,
     change: &MembershipChange,
     identities: &Identities,

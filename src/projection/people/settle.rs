@@ -33,10 +33,12 @@ pub(super) fn settle(
     news.accounts(db, &fold)?;
     news.subjects(db, &fold)?;
     holders(db, &fold)?;
-    for person in news.people {
-        touch_led_by(db, touched.cause, &person, i64::MIN)?;
-        touched.insert(person);
+    for person in &news.moved {
+        touch_led_by(db, touched.cause, person, i64::MIN)?;
     }
+    news.people
+        .into_iter()
+        .for_each(|person| touched.insert(person));
     Ok(())
 }
 
@@ -44,6 +46,8 @@ pub(super) fn settle(
 #[derive(Default)]
 struct News {
     people: BTreeSet<String>,
+    /// Those of them between whom something went over, which they may have taken over from others.
+    moved: BTreeSet<String>,
 }
 
 impl News {
@@ -100,8 +104,11 @@ impl News {
         if before == name {
             return Ok(false);
         }
-        self.people.extend([before, name.to_owned()]);
-        self.people.remove("");
+        if !before.is_empty() {
+            self.moved.extend([before.clone(), name.to_owned()]);
+            self.people.insert(before);
+        }
+        self.people.insert(name.to_owned());
         Ok(true)
     }
 }
