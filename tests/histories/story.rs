@@ -298,7 +298,7 @@ fn event() -> impl Strategy<Value = Event> {
             3 => (Teller::Hr, Reach::Project(place, project), None),
             _ => {
                 let reach = Reach::Project(place, project);
-                (Teller::Provider(place), reach, Some(at - 5))
+                (Teller::Provider(place), reach, Some(at - 60))
             }
         };
         let told = match kind {
