@@ -23,6 +23,7 @@ use offkey::{
     config::{Config, Overrides},
     domain::{
         Impact, Key, Member, MembershipChange, Outcome, Project, Quarantined, Record, Topic,
+        decision::{Decided, PeopleDecision},
         delivery::{DeadLetter, DeliveryRecord, DeliveryStatus, Redrive},
         inventory::SnapshotSummary,
         passed::Passed,
@@ -44,7 +45,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate, matchers::any};
 /// How long a step may take before the test is red.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-const TYPES: [&str; 16] = [
+const TYPES: [&str; 17] = [
     MembershipChange::TYPE,
     Lookup::TYPE,
     Key::TYPE,
@@ -61,6 +62,7 @@ const TYPES: [&str; 16] = [
     Replay::TYPE,
     Passed::TYPE,
     Reminder::TYPE,
+    PeopleDecision::TYPE,
 ];
 
 fn folder() -> PathBuf {
@@ -131,6 +133,7 @@ fn hold<T: Serialize + DeserializeOwned>(name: &str) {
 #[case(Replay::TYPE, hold::<Replay>)]
 #[case(Passed::TYPE, hold::<Passed>)]
 #[case(Reminder::TYPE, hold::<Reminder>)]
+#[case(PeopleDecision::TYPE, hold::<PeopleDecision>)]
 fn every_example_is_valid_and_the_code_reads_and_writes_it_the_same(
     #[case] name: &str,
     #[case] check: fn(&str),
@@ -415,7 +418,17 @@ async fn every_record_of_a_real_run_fits_the_schema_of_its_type() {
         to: SystemClock.now(),
         requested_at: SystemClock.now(),
     };
-    world.log.append(vec![again.to_record()]).await.unwrap();
+    let robot = PeopleDecision {
+        what: Decided::ServiceAccount {
+            account: "idp:00u1".parse().unwrap(),
+            behind: vec!["ada@example.com".parse().unwrap()],
+        },
+        evidence: vec!["a test says so".to_owned()],
+        decided_at: SystemClock.now(),
+        undone: false,
+    };
+    let decided = vec![again.to_record(), robot.to_record()];
+    world.log.append(decided).await.unwrap();
 
     let validators: BTreeMap<_, _> = TYPES.map(|name| (name, validator(name))).into();
     let mut seen = BTreeSet::new();

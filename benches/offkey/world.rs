@@ -74,6 +74,7 @@ pub(crate) fn owner(project: usize, number: usize) -> anyhow::Result<Record> {
             id: name,
             name: None,
         },
+        formerly: Vec::new(),
         history: vec![MemberInterval {
             valid_from: Some(start()),
             valid_to: None,

@@ -87,8 +87,8 @@ enum Command {
     Replay(replay::Replay),
     /// One impact with every reason, the rule cited and the row of the policy that decided.
     Explain(explain::Explain),
-    /// Who has keys, and whom you cannot remove today.
-    People,
+    /// Who has keys, whom you cannot remove today, and who is who.
+    People(people::People),
     /// Every key and whose it is.
     Keys(keys::Keys),
     /// The records of a topic as they come.
@@ -209,7 +209,7 @@ fn run(command: Command, global: &Global, output: Output) -> anyhow::Result<End>
         Command::Exposure(exposure) => exposure.run(&context),
         Command::Replay(replay) => replay.run(&context),
         Command::Explain(explain) => explain.run(&context),
-        Command::People => people::run(&context),
+        Command::People(people) => people.run(&context),
         Command::Keys(keys) => keys.run(&context),
         Command::Tail(tail) => tail.run(&context),
         Command::Quarantine(quarantine) => quarantine.run(&context),

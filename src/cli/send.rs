@@ -46,6 +46,9 @@ struct Change {
     /// To whom, by the source's own id.
     #[arg(long)]
     account: Option<String>,
+    /// For `renamed`: the address until now.
+    #[arg(long, value_name = "ADDRESS")]
+    formerly: Option<Email>,
     /// How far it reaches: organisation, provider:NAME, project:PROVIDER/ID or group:ID.
     #[arg(long, default_value = "organisation")]
     scope: Scope,
@@ -140,6 +143,7 @@ impl Change {
                 email: self.person.clone(),
                 account: self.account.clone(),
                 name: None,
+                formerly: self.formerly.clone(),
             },
             scope: Some(self.scope.clone()),
             effective_at: self.effective_at,

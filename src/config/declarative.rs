@@ -251,6 +251,9 @@ pub struct PersonConfig {
     /// The name.
     #[serde(default)]
     pub name: Option<SelectorConfig>,
+    /// With `renamed`: the address until now.
+    #[serde(default)]
+    pub formerly: Option<SelectorConfig>,
 }
 
 /// The role before and after.

@@ -6,6 +6,7 @@ use super::{
     inputs::Inputs,
     judge::Judgement,
     severity::{Case, Proof, TimeLeft, Use, decide},
+    ties::Tie,
 };
 use crate::domain::{
     Fate, Replacement, Returns, Severity,
@@ -93,8 +94,14 @@ fn outcome(judgement: &Judgement<'_>) -> String {
             "loses what the person may no longer reach".to_owned()
         }
         (None, Fate::Shrinks) => format!("loses {}", judgement.lost_scopes.join(", ")),
+        (None, Fate::Survives) if matches!(judgement.tie, Tie::Behind(_)) => {
+            "stays alive, and loses its human".to_owned()
+        }
         (None, Fate::Survives) => "stays alive in the person's hands".to_owned(),
         (None, Fate::Blocks) => "the removal is refused".to_owned(),
+        (None, Fate::Unknown) if matches!(judgement.tie, Tie::Perhaps(_)) => {
+            "nobody knows whose it is".to_owned()
+        }
         (None, Fate::Unknown) => "nobody documents what becomes of it".to_owned(),
     }
 }
@@ -130,6 +137,7 @@ fn further(judgement: &Judgement<'_>, about: &About<'_>, case: Case) -> Vec<Stri
 
 fn proof(judgement: &Judgement<'_>) -> Proof {
     match judgement.rule {
+        None if matches!(judgement.tie, Tie::Behind(_)) => Proof::Inferred,
         None => Proof::Undocumented,
         Some(_) if judgement.fate == Fate::Unknown => Proof::Undocumented,
         Some(rule) if rule.inferred.is_some() => Proof::Inferred,

@@ -10,6 +10,7 @@ use super::{
     policy::ProviderFacts,
     returned::{Touched, replacement},
     successor::successor,
+    ties::Tie,
 };
 use crate::domain::{
     ChangeKind, Fate, Impact, ImpactId, Key, KeyInterval, Propagation, Replacement, Status,
@@ -32,7 +33,7 @@ pub(super) fn compose(
         ..
     } = *inputs;
     let (key, interval) = (touched.key, touched.interval);
-    let successor = successor(history, key, Moment::of(change), facts, catalogue);
+    let successor = successor(inputs, key, Moment::of(change), facts);
     let affected = affected(inputs, key, interval);
     let replaced_by = judgement
         .returns
@@ -125,10 +126,17 @@ fn action(
     judgement: &Judgement<'_>,
     replaced_by: Option<&Replacement>,
 ) -> String {
-    let of_rule = judgement.rule.map_or_else(
-        || "Find out at the provider what becomes of the key, and treat it as both.".to_owned(),
-        |rule| rule.action.clone(),
-    );
+    let of_rule = match (judgement.rule, judgement.tie) {
+        (Some(rule), _) => rule.action.clone(),
+        (None, Tie::Behind(_)) => "Replace the key if the person saw it.".to_owned(),
+        (None, Tie::Own | Tie::Perhaps(_)) => {
+            "Find out at the provider what becomes of the key, and treat it as both.".to_owned()
+        }
+    };
+    let of_rule = match judgement.tie.action() {
+        Some(first) => format!("{first} {of_rule}"),
+        None => of_rule,
+    };
     match replaced_by {
         Some(Replacement { label, id, .. }) if judgement.fate != Fate::Dies => {
             format!("End this key at the provider: its callers have {label} ({id}).")
@@ -185,6 +193,7 @@ fn evidence(inputs: &Inputs<'_>, touched: &Touched<'_>) -> Vec<Evidence> {
         fact: format!("{} says that {who} created the key", key.provider),
         at: key.created_at.or(interval.valid_from),
     }];
+    all.extend(Tie::of(history, &key.provider, interval).evidence(&history.person));
     if let Some(seen) = key.use_as_of(change.effective_at) {
         all.push(Evidence {
             fact: format!("{} requests in the 7 days before", seen.requests_7d),
@@ -206,9 +215,12 @@ fn evidence(inputs: &Inputs<'_>, touched: &Touched<'_>) -> Vec<Evidence> {
             at: Some(loss.effective_at),
         });
     }
+    let between = change.not_before.map_or_else(String::new, |from| {
+        format!(", at some time from {from} to {}", change.effective_at)
+    });
     all.push(Evidence {
         fact: format!(
-            "{} reported {} of {}",
+            "{} reported {} of {}{between}",
             change.source, change.change, history.person
         ),
         at: Some(change.effective_at),

@@ -8,12 +8,14 @@ use super::{
     compose::compose,
     digest::digest,
     inputs::Inputs,
-    judge::{judge, situations},
+    judge::situations,
     ownership::PersonHistory,
     previewed::previewed,
     returned::Touched,
     roles::is_raised,
+    ties::judge_as_tied,
     verified::{Verified, verified},
+    whose::{ambiguous, is_concerned, none_hit, some_hit},
 };
 use crate::domain::{
     ChangeKind, Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status,
@@ -66,13 +68,15 @@ pub fn foresee(inputs: &Inputs<'_>) -> (Report, Awaited) {
         impact.report_digest.clone_from(&digest);
     }
     let outcome = Outcome {
+        candidates: inputs.history.candidates.clone(),
         previewed,
         ..header(inputs.change, person, result, reason, (&impacts, digest))
     };
     (Report { outcome, impacts }, awaited)
 }
 
-type Judged = (OutcomeResult, String, Vec<(Impact, Verified)>);
+/// What came of a change, why, and its impacts with how each is checked.
+pub(super) type Judged = (OutcomeResult, String, Vec<(Impact, Verified)>);
 
 fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
     let Inputs {
@@ -88,7 +92,8 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
             "a change of this kind takes no key away",
         );
     }
-    if history.accounts.is_empty() {
+    let ambiguous = ambiguous(history);
+    if history.accounts.is_empty() && history.behind.is_empty() && ambiguous.is_none() {
         let reason = "no provider's inventory knows an account of this person";
         return nothing(OutcomeResult::UnknownPerson, reason);
     }
@@ -97,16 +102,17 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
         .iter()
         .filter(|key| policy.covers(change, &key.provider, &key.project))
         .filter_map(|key| Touched::by(inputs, key))
+        .filter(|touched| is_concerned(inputs, touched))
         .collect();
     if covered.is_empty() {
-        return why_none(inputs);
+        return none_hit(ambiguous, why_none(inputs));
     }
     let impacts: Vec<_> = covered
         .iter()
         .filter_map(|touched| {
             // A provider that is no longer configured says nothing any more.
             let facts = policy.providers.get(&touched.key.provider)?;
-            let judgement = judge(inputs, touched, facts)?;
+            let judgement = judge_as_tied(inputs, touched, facts)?;
             let impact = compose(inputs, touched, &judgement, facts, person);
             let check = verified(inputs, touched, &judgement, &impact);
             Some((impact, check))
@@ -124,8 +130,8 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
         };
         return nothing(OutcomeResult::NoEffect, reason);
     }
-    let reason = format!("{} of the person's keys are hit", impacts.len());
-    (OutcomeResult::Report, reason, impacts)
+    let (result, reason) = some_hit(ambiguous, history, &impacts);
+    (result, reason, impacts)
 }
 
 /// Why a change of somebody known hits none of their keys.
@@ -195,6 +201,7 @@ fn header(
         statuses,
         digest,
         reason,
+        candidates: Vec::new(),
         previewed: None,
     }
 }

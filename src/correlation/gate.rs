@@ -99,6 +99,7 @@ pub fn gate(removal: &Removal<'_>, is_strict: bool) -> (Answer, Vec<Judged>) {
     };
     let answer = match removal.report.outcome.result {
         OutcomeResult::UnknownPerson => Answer::UnknownPerson,
+        OutcomeResult::Ambiguous => Answer::NotSafe,
         _ if keys.iter().any(waits) => Answer::NotSafe,
         OutcomeResult::Report | OutcomeResult::NoKeys | OutcomeResult::NoEffect => Answer::Safe,
     };

@@ -40,6 +40,8 @@ pub struct PeopleRules {
     pub domain_aliases: BTreeMap<String, String>,
     /// Systems whose accounts are called after people.
     pub logins: Vec<LoginRule>,
+    /// Addresses and accounts (`SYSTEM:ID`) that are no human's; `*` stands for anything.
+    pub service_accounts: Vec<String>,
 }
 
 /// The accounts of a system whose ids hold people's names: `ada_acme` is `ada@example.com`.
@@ -85,11 +87,27 @@ impl PeopleRules {
                 ));
             }
         }
+        let takes_all = |pattern: &&String| pattern.bytes().all(|byte| byte == b'*');
+        if let Some(pattern) = self.service_accounts.iter().find(takes_all) {
+            return Err(format!(
+                "people.service_accounts: {pattern:?} takes everybody for a service account"
+            ));
+        }
         Ok(())
     }
 
+    /// The pattern by which an address or account (`SYSTEM:ID`) is no human's.
+    #[must_use]
+    pub fn of_robots(&self, name: &str) -> Option<&str> {
+        let name = name.to_lowercase();
+        let mut patterns = self.service_accounts.iter();
+        let found = patterns.find(|pattern| fits(&pattern.to_lowercase(), &name));
+        found.map(String::as_str)
+    }
+
     /// The one spelling of an address.
-    fn spelled(&self, email: &Email) -> Email {
+    #[must_use]
+    pub fn spell(&self, email: &Email) -> Email {
         let Some((local, domain)) = email.as_str().rsplit_once('@') else {
             return email.clone();
         };
@@ -104,7 +122,13 @@ impl PeopleRules {
         Email::parse(&format!("{local}@{domain}")).unwrap_or_else(|_| email.clone())
     }
 
-    /// The address behind an account that has a name of this system's form.
+    /// The address behind an account that has a name of this system's form, in its one spelling.
+    #[must_use]
+    pub fn read(&self, system: &str, id: &str) -> Option<Email> {
+        self.behind(system, id).map(|email| self.spell(&email))
+    }
+
+    /// The same as the rule has it.
     fn behind(&self, system: &str, id: &str) -> Option<Email> {
         self.logins.iter().find_map(|rule| {
             let name = (rule.system == system).then_some(id)?;
@@ -113,6 +137,25 @@ impl PeopleRules {
             Email::parse(&format!("{name}@{}", rule.domain)).ok()
         })
     }
+}
+
+/// Whether `name` is `pattern`, in which `*` stands for anything.
+fn fits(pattern: &str, name: &str) -> bool {
+    let Some((start, rest)) = pattern.split_once('*') else {
+        return pattern == name;
+    };
+    let Some(mut left) = name.strip_prefix(start) else {
+        return false;
+    };
+    let mut parts: Vec<&str> = rest.split('*').collect();
+    let end = parts.pop().unwrap_or_default();
+    for part in parts {
+        match left.split_once(part) {
+            Some((_, behind)) => left = behind,
+            None => return false,
+        }
+    }
+    left.ends_with(end)
 }
 
 /// The one name of the person behind an account: the linked address, else the account's address,
@@ -129,7 +172,7 @@ pub fn person_of(
     let known = email
         .cloned()
         .or_else(|| rules.behind(system, id?))
-        .map(|email| (rules.spelled(&email), email));
+        .map(|email| (rules.spell(&email), email));
     let linked = identities.links.iter().find(|link| {
         let says = |email: &Email| link.person == *email || link.emails.contains(email);
         account
@@ -140,7 +183,7 @@ pub fn person_of(
                 .is_some_and(|(spelled, email)| says(spelled) || says(email))
     });
     match (linked, known, account) {
-        (Some(link), _, _) => rules.spelled(&link.person).to_string(),
+        (Some(link), _, _) => rules.spell(&link.person).to_string(),
         (None, Some((spelled, _)), _) => spelled.to_string(),
         (None, None, Some(account)) => account,
         (None, None, None) => String::new(),
@@ -218,10 +261,29 @@ mod tests {
     #[case::chain("[domain_aliases]\n\"a.example\" = \"b.example\"\n\"b.example\" = \"c.example\"")]
     #[case::ring("[domain_aliases]\n\"a.example\" = \"a.example\"")]
     #[case::case("[domain_aliases]\n\"A.example\" = \"b.example\"")]
+    #[case::everybody("service_accounts = [\"**\"]")]
     #[case::no_domain("[[logins]]\nsystem = \"x\"\ndomain = \"\"")]
     fn rules_that_cannot_be_meant_are_refused(#[case] rules: &str) {
         let rules: PeopleRules = toml::from_str(rules).unwrap();
         assert!(rules.check().is_err());
+    }
+
+    #[rstest]
+    #[case("bot-*@example.com", "bot-ci@example.com", true)]
+    #[case("bot-*@example.com", "Bot-CI@Example.com", true)]
+    #[case("bot-*@example.com", "robot-ci@example.com", false)]
+    #[case("dg:svc-*", "dg:svc-1", true)]
+    #[case("dg:svc-*", "okta:svc-1", false)]
+    #[case("*svc*", "dg:a-svc-1", true)]
+    #[case("a*b*c", "abc", true)]
+    #[case("a*b*c", "acb", false)]
+    #[case("ci@example.com", "ci@example.com", true)]
+    fn a_star_stands_for_anything(#[case] pattern: &str, #[case] name: &str, #[case] fits: bool) {
+        let rules = PeopleRules {
+            service_accounts: vec![pattern.to_owned()],
+            ..PeopleRules::default()
+        };
+        assert_eq!(rules.of_robots(name).is_some(), fits);
     }
 
     proptest! {
@@ -229,8 +291,8 @@ mod tests {
         fn a_spelled_address_stays_as_it_is(local in "[a-z+.]{1,12}", alias in any::<bool>()) {
             let rules = identities(RULES).rules;
             let domain = if alias { "corp.example" } else { "example.com" };
-            let once = rules.spelled(&Email::parse(&format!("{local}@{domain}")).unwrap());
-            prop_assert_eq!(rules.spelled(&once), once);
+            let once = rules.spell(&Email::parse(&format!("{local}@{domain}")).unwrap());
+            prop_assert_eq!(rules.spell(&once), once);
         }
     }
 }

@@ -10,6 +10,7 @@ use super::{
     policy::ProviderFacts,
     returned::{self, Touched, comeback, is_return},
     roles::judge_role,
+    ties::Tie,
 };
 use crate::{
     catalogue::{Catalogue, Rule, Situation},
@@ -39,17 +40,31 @@ pub(super) struct Judgement<'a> {
     pub(super) returns: Option<Returns>,
     /// What else has to be said of how this is known.
     pub(super) note: Option<String>,
+    /// Whose the key's account is.
+    pub(super) tie: Tie<'a>,
 }
 
 impl Judgement<'_> {
     /// Where the fate is documented, or that it is not.
     pub(super) fn citation(&self, catalogue: &Catalogue, kind: &str) -> Citation {
         self.rule.map_or_else(
-            || Citation {
-                rule: format!("{kind}.undocumented"),
-                says: "The catalogue has no rule for this kind of key and change.".to_owned(),
-                url: String::new(),
-                checked: catalogue.version.clone(),
+            || {
+                let (rule, says) = match self.tie {
+                    Tie::Behind(_) => (
+                        "service-account",
+                        "The change is the human's: the service account stays, and its keys with it.",
+                    ),
+                    Tie::Own | Tie::Perhaps(_) => (
+                        "undocumented",
+                        "The catalogue has no rule for this kind of key and change.",
+                    ),
+                };
+                Citation {
+                    rule: format!("{kind}.{rule}"),
+                    says: says.to_owned(),
+                    url: String::new(),
+                    checked: catalogue.version.clone(),
+                }
             },
             Rule::citation,
         )
@@ -145,6 +160,7 @@ pub(super) fn judge<'a>(
         afterwards: None,
         returns: None,
         note: None,
+        tie: Tie::Own,
     };
     if let Some(expires) = key.expires_at.filter(|expires| *expires <= moment.from) {
         let rule = rule(Situation::KeyExpired);

@@ -13,6 +13,7 @@ pub mod identity;
 mod inputs;
 mod judge;
 pub mod ownership;
+pub mod people;
 pub mod policy;
 mod previewed;
 mod returned;
@@ -24,9 +25,11 @@ mod severity_table;
 mod successor;
 #[cfg(test)]
 mod tests;
+pub mod ties;
 pub mod traffic;
 mod verified;
 mod verify;
+mod whose;
 
 pub use correlate::{Awaited, correlate, foresee};
 pub use inputs::Inputs;

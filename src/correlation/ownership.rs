@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::ties::Behind;
+
 use crate::domain::{
-    ChangeId, ChangeKind, Key, KeyInterval, Member, MemberInterval, MembershipChange, Project,
-    Scope, preview::Preview,
+    ChangeId, ChangeKind, Email, Key, KeyInterval, Member, MemberInterval, MembershipChange,
+    Project, Scope, preview::Preview,
 };
 
 /// Everything known that touches one person, in no particular order.
@@ -41,6 +43,16 @@ pub struct PersonHistory {
     pub heard: BTreeMap<ChangeId, Timestamp>,
     /// Up to when time is recorded to have passed for a change.
     pub passed: BTreeMap<ChangeId, Timestamp>,
+    /// Who can be meant, where it is not known; otherwise empty.
+    pub candidates: Vec<String>,
+    /// Those of the person's accounts that can be somebody else's, and whose they can be.
+    pub doubtful: BTreeMap<AccountName, Vec<String>>,
+    /// The accounts of the service accounts behind which the person stands.
+    pub behind: BTreeMap<AccountName, Behind>,
+    /// Accounts that are no human's.
+    pub robots: BTreeSet<AccountName>,
+    /// Why the person is no human, and who stands behind it; absent: a human.
+    pub service: Option<ServiceAccount>,
 }
 
 /// How far a provider was looked at, everything said of it being known.
@@ -50,6 +62,15 @@ pub struct Look {
     pub complete: Option<Timestamp>,
     /// When the newest look ended, be it complete or not.
     pub read_until: Option<Timestamp>,
+}
+
+/// A person who is no human.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct ServiceAccount {
+    /// What says so.
+    pub because: String,
+    /// The humans behind it, sorted.
+    pub behind: Vec<Email>,
 }
 
 /// A provider's name and the id of an account there.
@@ -62,6 +83,21 @@ impl PersonHistory {
         self.accounts
             .iter()
             .any(|(system, id)| system == provider && id == account)
+    }
+
+    /// Whether the account is the person's, or a service account's behind which they stand.
+    #[must_use]
+    pub fn answers_for(&self, provider: &str, account: &str) -> bool {
+        let mut behind = self.behind.keys();
+        self.has_account(provider, account)
+            || behind.any(|(system, id)| system == provider && id == account)
+    }
+
+    /// Whether the account is no human's.
+    #[must_use]
+    pub fn is_robot(&self, provider: &str, account: &str) -> bool {
+        let mut robots = self.robots.iter();
+        robots.any(|(system, id)| system == provider && id == account)
     }
 
     /// Whether we read the key's provider with it.
@@ -117,7 +153,7 @@ impl Moment {
 pub fn held<'a>(history: &PersonHistory, key: &'a Key, moment: Moment) -> Option<&'a KeyInterval> {
     key.history.iter().rev().find(|interval| {
         moment.touches(interval.valid_from, interval.valid_to)
-            && history.has_account(&key.provider, &interval.creator.id)
+            && history.answers_for(&key.provider, &interval.creator.id)
     })
 }
 

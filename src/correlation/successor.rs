@@ -1,29 +1,34 @@
 //! Who takes a key over.
 
 use super::{
-    ownership::{Moment, PersonHistory, membership},
+    inputs::Inputs,
+    ownership::{Moment, membership},
     policy::ProviderFacts,
+    ties::is_robot,
 };
-use crate::{
-    catalogue::Catalogue,
-    domain::{
-        Key,
-        impact::{Contact, Successor},
-    },
+use crate::domain::{
+    Key,
+    impact::{Contact, Successor},
 };
 
 /// The colleague with the highest role in the key's project who can be reached and stays.
 pub(super) fn successor(
-    history: &PersonHistory,
+    inputs: &Inputs<'_>,
     key: &Key,
     moment: Moment,
     facts: &ProviderFacts,
-    catalogue: &Catalogue,
 ) -> Successor {
+    let Inputs {
+        history,
+        catalogue,
+        policy,
+        ..
+    } = *inputs;
     let colleagues = history.members.iter().filter(|member| {
         member.provider == key.provider
             && member.project == key.project
             && !history.has_account(&member.provider, &member.account.id)
+            && !is_robot(history, member, &policy.identities.rules)
     });
     let mut leaving = 0_usize;
     let best = colleagues

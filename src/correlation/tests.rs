@@ -84,6 +84,7 @@ fn member(id: &str, role: &str) -> Member {
         provider: "dg".to_owned(),
         project: "p1".to_owned(),
         account: account(id),
+        formerly: Vec::new(),
         history: vec![MemberInterval {
             valid_from: None,
             valid_to: None,

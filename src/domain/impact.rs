@@ -328,6 +328,8 @@ pub enum OutcomeResult {
     UnknownPerson,
     /// The change takes nothing away.
     NoEffect,
+    /// Two people or more can be meant: the keys of all of them are told, and nothing is guessed.
+    Ambiguous,
 }
 
 impl OutcomeResult {
@@ -339,6 +341,7 @@ impl OutcomeResult {
             Self::NoKeys => "no_keys",
             Self::UnknownPerson => "unknown_person",
             Self::NoEffect => "no_effect",
+            Self::Ambiguous => "ambiguous",
         }
     }
 }
@@ -371,6 +374,9 @@ pub struct Outcome {
     pub digest: String,
     /// Why it came to this, for a person to read.
     pub reason: String,
+    /// Who can be meant, where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub candidates: Vec<String>,
     /// How it compares with the latest recorded preview, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub previewed: Option<Previewed>,

@@ -45,8 +45,20 @@ pub struct Member {
     pub project: String,
     /// Who.
     pub account: Account,
+    /// The addresses that the account had before, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<FormerAddress>,
     /// Oldest first.
     pub history: Vec<MemberInterval>,
+}
+
+/// An address that an account does not have any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FormerAddress {
+    /// Which.
+    pub email: Email,
+    /// The first moment at which the account was seen with another one.
+    pub until: Timestamp,
 }
 
 /// A time during which a member had the same roles.
@@ -179,6 +191,16 @@ impl Key {
 }
 
 impl Member {
+    /// The addresses that the account had before, when it is seen as `now` at `at`.
+    #[must_use]
+    pub fn former_addresses(&self, now: &Account, at: Timestamp) -> Vec<FormerAddress> {
+        let mut formerly = self.formerly.clone();
+        let email = self.account.email.clone();
+        let email = email.filter(|email| now.email.as_ref() != Some(email));
+        formerly.extend(email.map(|email| FormerAddress { email, until: at }));
+        formerly
+    }
+
     /// The CloudEvents type of a member.
     pub const TYPE: &str = "offkey.member.v1";
 

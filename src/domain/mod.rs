@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod consequence;
+pub mod decision;
 pub mod delivery;
 pub mod fate;
 pub mod id;
@@ -22,7 +23,9 @@ pub use consequence::{Consequence, Replacement, Returns};
 pub use fate::{Fate, Propagation};
 pub use id::{ChangeId, ImpactId};
 pub use impact::{Impact, Outcome, OutcomeResult, Report, Severity, Status};
-pub use inventory::{Account, Key, KeyInterval, KeyUse, Member, MemberInterval, Project};
+pub use inventory::{
+    Account, FormerAddress, Key, KeyInterval, KeyUse, Member, MemberInterval, Project,
+};
 pub use observed::Observed;
 pub use person::{Email, PersonRef};
 pub use quarantine::{Quarantined, Refused};

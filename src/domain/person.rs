@@ -72,6 +72,9 @@ pub struct PersonRef {
     /// How to call the person in a table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// With `renamed`: the address until now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub formerly: Option<Email>,
 }
 
 impl PersonRef {

@@ -216,6 +216,7 @@ fn owner(id: &str) -> Member {
             email: Some(Email::parse(&format!("{id}@example.com")).unwrap()),
             name: None,
         },
+        formerly: Vec::new(),
         history: vec![MemberInterval {
             valid_from: None,
             valid_to: None,

@@ -7,13 +7,13 @@ use rusqlite::{OptionalExtension, Transaction, params};
 use super::{
     Lens, ProjectionError, Said, awaited, curation,
     history::bodies,
-    people::{account, person_of_change},
+    people::{Shown, account, member_account, person_at_once, person_of_change},
     touch::{Place, Touched, touch_change, touch_makers, touch_project, touch_taken_over},
 };
 use crate::domain::{
-    Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
+    Email, Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
     delivery::{DeadLetter, DeliveryRecord},
-    inventory::{Account, SnapshotSummary},
+    inventory::SnapshotSummary,
     passed::Passed,
     quarantine::{Quarantined, Refused},
     reminder::Reminder,
@@ -123,15 +123,17 @@ fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
             )
         };
     }
-    let person = person_of_change(db, &change, lens)?;
+    let rules = &lens.policy.identities.rules;
+    let at_once = person_at_once(db, &change, &lens.policy.identities)?;
+    let spelled = |email: &Option<Email>| email.as_ref().map(|one| rules.spell(one).to_string());
     db.prepare_cached(
         "INSERT INTO changes
-         (id, person, source, account, effective_at, recorded_at, part, partition_key, body)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+         (id, person, source, account, effective_at, recorded_at, part, partition_key, body,
+          email, formerly)
+         VALUES (?1, ?11, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
     )?
     .execute(params![
         id,
-        person,
         change.source,
         change.person.account,
         change.effective_at.as_microsecond(),
@@ -139,7 +141,14 @@ fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut T
         touched.cause.0.number,
         record.key,
         text(record),
+        spelled(&change.person.email),
+        spelled(&change.person.formerly),
+        at_once.as_deref().unwrap_or_default(),
     ])?;
+    let person = match at_once {
+        Some(person) => person,
+        None => person_of_change(db, &change, lens, touched)?,
+    };
     touch_taken_over(db, touched.cause, &change, &person)?;
     touched.insert(person);
     // What came of it may have been read before it.
@@ -214,7 +223,14 @@ fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touc
         .insert(params![key.provider, key.project, key.id, text(record)])?
     };
     for interval in &key.history {
-        let (account, person) = maker(db, &key.provider, &interval.creator, lens, touched)?;
+        let shown = Shown {
+            provider: &key.provider,
+            account: &interval.creator,
+            email: interval.creator.email.as_ref(),
+            since: interval.valid_from,
+            observed_at: interval.observed_at,
+        };
+        let (account, person) = maker(db, &shown, lens, touched)?;
         db.prepare_cached("INSERT OR IGNORE INTO key_holders (account, key) VALUES (?1, ?2)")?
             .execute([account, row])?;
         touched.insert(person);
@@ -226,26 +242,24 @@ fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touc
 /// The row and the person of whoever made a key: keys of one person often follow each other.
 fn maker(
     db: &Transaction<'_>,
-    provider: &str,
-    maker: &Account,
+    shown: &Shown<'_>,
     lens: Lens<'_>,
     touched: &mut Touched,
 ) -> Result<(i64, String), ProjectionError> {
-    if let Some((of, known, found)) = &touched.maker
-        && of == provider
-        && known == maker
+    if let Some((last, found)) = &touched.maker
+        && last.tells(shown)
     {
         return Ok(found.clone());
     }
-    let found = account(db, provider, maker, lens)?;
-    touched.maker = Some((provider.to_owned(), maker.clone(), found.clone()));
+    let found = account(db, shown, lens, touched)?;
+    touched.maker = Some((shown.into(), found.clone()));
     Ok(found)
 }
 
 fn member(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let member: Member = record.read()?;
     touched.maker = None;
-    let (_, person) = account(db, &member.provider, &member.account, lens)?;
+    let person = member_account(db, &member, lens, touched)?;
     touched.insert(person);
     let leads = lens
         .policy

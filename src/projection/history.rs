@@ -12,11 +12,12 @@ use serde::de::DeserializeOwned;
 use super::{
     ProjectionError, Stale,
     awaited::{MOST_DUE, add_look, add_times, given},
+    robots,
 };
 use crate::{
     correlation::{
         PersonHistory, Published,
-        ownership::{Departure, Moment},
+        ownership::{AccountName, Departure, Moment},
     },
     domain::{ChangeKind, Key, Member, MembershipChange, inventory::SnapshotSummary},
 };
@@ -79,7 +80,7 @@ pub(super) fn stale(
     Ok(all)
 }
 
-/// Everything known of `person`.
+/// Everything known of `person`, who may be one of several.
 pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, ProjectionError> {
     let mut history = PersonHistory {
         person: person.to_owned(),
@@ -96,7 +97,15 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
         [person],
     )?;
     add_times(db, &mut history)?;
+    history.candidates = candidates(db, person)?;
     accounts(db, &mut history)?;
+    robots::behind(db, &mut history)?;
+    let mut known = BTreeSet::new();
+    // A key can have gone from one account of theirs to another.
+    if history.accounts.len() + history.behind.len() > 1 {
+        let place = |key: &Key| (key.provider.clone(), key.project.clone(), key.id.clone());
+        history.keys.retain(|key| known.insert(place(key)));
+    }
     let places: BTreeSet<(String, String)> = history
         .keys
         .iter()
@@ -124,32 +133,60 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
         }
         departures(db, (&provider, &project), &mut history)?;
     }
+    robots::note(db, &mut history)?;
     Ok(history)
 }
 
-/// Adds the person's accounts, and the keys these made.
+/// Who can be meant by a name; nobody, where it is one person's.
+pub(super) fn candidates(db: &Connection, name: &str) -> Result<Vec<String>, ProjectionError> {
+    let mut candidates =
+        db.prepare_cached("SELECT candidate FROM ambiguous WHERE name = ?1 ORDER BY candidate")?;
+    let rows = candidates.query_map([name], |row| row.get(0))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Adds the person's accounts, those that can be theirs, and the keys these made.
 fn accounts(db: &Connection, history: &mut PersonHistory) -> Result<(), ProjectionError> {
     let mut rows = Vec::new();
     let mut accounts = db.prepare_cached(
-        "SELECT id, system, account, name FROM accounts
-         WHERE person = ?1 AND in_inventory ORDER BY system, account",
+        "SELECT id, system, account, name, person FROM accounts
+         WHERE in_inventory AND (person = ?1
+             OR person IN (SELECT candidate FROM ambiguous WHERE name = ?1)
+             OR person IN (SELECT name FROM ambiguous WHERE candidate = ?1))
+         ORDER BY system, account",
     )?;
     let mut found = accounts.query([&history.person])?;
     while let Some(row) = found.next()? {
         rows.push(row.get::<_, i64>(0)?);
-        history.accounts.push((row.get(1)?, row.get(2)?));
-        if history.name.is_none() {
+        let account: AccountName = (row.get(1)?, row.get(2)?);
+        history.accounts.push(account.clone());
+        let owner: String = row.get(4)?;
+        if !history.candidates.is_empty() {
+            history.doubtful.insert(account, history.candidates.clone());
+        } else if owner != history.person {
+            history.doubtful.insert(account, candidates(db, &owner)?);
+        } else if history.name.is_none() {
             history.name = row.get(3)?;
         }
     }
     for account in rows {
-        history.keys.extend(bodies::<Key>(
-            db,
-            "SELECT keys.body FROM key_holders JOIN keys ON keys.id = key_holders.key
-             WHERE key_holders.account = ?1 ORDER BY keys.key",
-            [account],
-        )?);
+        keys_of(db, account, history)?;
     }
+    Ok(())
+}
+
+/// Adds the keys that an account made.
+pub(super) fn keys_of(
+    db: &Connection,
+    account: i64,
+    history: &mut PersonHistory,
+) -> Result<(), ProjectionError> {
+    history.keys.extend(bodies::<Key>(
+        db,
+        "SELECT keys.body FROM key_holders JOIN keys ON keys.id = key_holders.key
+         WHERE key_holders.account = ?1 ORDER BY keys.key",
+        [account],
+    )?);
     Ok(())
 }
 

@@ -9,6 +9,7 @@ mod curation;
 mod history;
 mod people;
 pub mod read;
+mod robots;
 mod touch;
 mod unsynced;
 

@@ -5,13 +5,53 @@ CREATE TABLE accounts (
     id INTEGER PRIMARY KEY,
     system TEXT NOT NULL,      -- a source's or provider's name
     account TEXT NOT NULL,     -- the system's own id
-    person TEXT NOT NULL,
-    email TEXT,
+    person TEXT NOT NULL,      -- their one name, or that of an ambiguous one
+    plain INTEGER NOT NULL DEFAULT 0, -- one address, one account a system, nothing decided
     name TEXT,
+    named_at INTEGER,          -- microseconds since the epoch: when it was the name
     in_inventory INTEGER NOT NULL DEFAULT 0,
     UNIQUE (system, account)
 ) STRICT;
 CREATE INDEX accounts_by_person ON accounts (person);
+-- With which addresses inventories show accounts, and since when.
+CREATE TABLE account_sightings (
+    account INTEGER NOT NULL,
+    email TEXT NOT NULL,       -- in its one spelling; empty: none
+    told INTEGER NOT NULL,     -- 0: read out of the account's id
+    at INTEGER NOT NULL,       -- microseconds since the epoch
+    since_before INTEGER NOT NULL,
+    PRIMARY KEY (account, email)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sightings_by_email ON account_sightings (email);
+-- To whom an address led, from when (microseconds; the first one: the least number) until when.
+CREATE TABLE addresses (
+    email TEXT NOT NULL, since INTEGER NOT NULL, until INTEGER, person TEXT NOT NULL,
+    plain INTEGER NOT NULL,
+    PRIMARY KEY (email, since, person)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX addresses_by_person ON addresses (person);
+-- Who is meant where two can be.
+CREATE TABLE ambiguous (
+    name TEXT NOT NULL, candidate TEXT NOT NULL,
+    PRIMARY KEY (name, candidate)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX ambiguous_by_candidate ON ambiguous (candidate);
+-- Which humans stand behind which service account, by decision.
+CREATE TABLE decision_behind (
+    email TEXT NOT NULL,       -- in its one spelling
+    anchor TEXT NOT NULL,      -- of the service account
+    decision TEXT NOT NULL,
+    PRIMARY KEY (email, anchor)
+) STRICT, WITHOUT ROWID;
+-- What somebody decided about people, and whom each decision names.
+CREATE TABLE decisions (
+    key TEXT PRIMARY KEY, id TEXT NOT NULL, decided_at INTEGER NOT NULL, record TEXT NOT NULL,
+    undone INTEGER NOT NULL, body TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE decision_anchors (
+    anchor TEXT NOT NULL, decision TEXT NOT NULL,
+    PRIMARY KEY (anchor, decision)
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE projects (
     provider TEXT NOT NULL, project TEXT NOT NULL, body TEXT NOT NULL,
@@ -48,13 +88,21 @@ CREATE TABLE changes (
     recorded_at INTEGER NOT NULL,    -- the same
     part INTEGER NOT NULL,           -- the number of the log's partition it lies in
     partition_key TEXT NOT NULL,
+    email TEXT,                      -- in its one spelling
+    formerly TEXT,                   -- the same: the address until then
     body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX changes_by_person ON changes (person);
+CREATE INDEX changes_by_email ON changes (email) WHERE email IS NOT NULL;
+CREATE INDEX changes_by_formerly ON changes (formerly) WHERE formerly IS NOT NULL;
+CREATE INDEX changes_by_account ON changes (source, account) WHERE account IS NOT NULL;
 
 -- Recorded previews, to be cited by the reports of real changes.
-CREATE TABLE previews (id TEXT PRIMARY KEY, person TEXT NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE previews (
+    id TEXT PRIMARY KEY, person TEXT NOT NULL, email TEXT NOT NULL, body TEXT NOT NULL
+) STRICT;
 CREATE INDEX previews_by_person ON previews (person);
+CREATE INDEX previews_by_email ON previews (email);
 
 -- Records that cannot be used, until their quarantine is in the log.
 CREATE TABLE rejects (id TEXT PRIMARY KEY, part INTEGER NOT NULL, body TEXT NOT NULL) STRICT;

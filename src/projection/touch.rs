@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Transaction, params};
 
-use super::ProjectionError;
+use super::{ProjectionError, people::LastShown, robots};
 use crate::{
-    domain::{ChangeKind, Key, MembershipChange, inventory::Account},
+    domain::{ChangeKind, Key, MembershipChange},
     log::Partition,
 };
 
@@ -25,8 +25,8 @@ pub(super) struct Touched {
     projects: BTreeMap<(String, String, Partition), u64>,
     /// Where the record lies that is being taken in.
     pub(super) cause: Place,
-    /// The provider and the account of the last key's maker, their row and their person.
-    pub(super) maker: Option<(String, Account, (i64, String))>,
+    /// How the last key's maker was shown, their row and their person.
+    pub(super) maker: Option<(LastShown, (i64, String))>,
 }
 
 impl Default for Touched {
@@ -56,10 +56,21 @@ impl Touched {
     }
 
     /// Marks the changes of everybody touched.
-    pub(super) fn mark(self, db: &Transaction<'_>) -> Done {
+    pub(super) fn mark(mut self, db: &Transaction<'_>) -> Done {
+        let mut humans = Vec::new();
+        for ((person, partition), next) in &self.people {
+            let behind = robots::humans_behind(db, person)?;
+            humans.extend(behind.into_iter().map(|human| ((human, *partition), *next)));
+        }
+        for (human, next) in humans {
+            let latest = self.people.entry(human).or_default();
+            *latest = next.max(*latest);
+        }
         for ((person, partition), next) in self.people {
             db.prepare_cached(
                 "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE person = ?1
+                 OR person IN (SELECT name FROM ambiguous WHERE candidate = ?1)
+                 OR person IN (SELECT candidate FROM ambiguous WHERE name = ?1)
                  ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
             )?
             .execute(params![person, partition.to_string(), next.cast_signed()])?;
@@ -148,6 +159,12 @@ pub(super) fn touch_taken_over(
         | ChangeKind::LeaveCancelled => jiff::Timestamp::MIN,
         ChangeKind::RoleChanged | ChangeKind::Renamed => return Ok(()),
     };
+    touch_led_by(db, cause, person, since.as_microsecond())
+}
+
+/// Marks the reports, whose changes took effect at `since` (microseconds) or later, about keys of
+/// the projects in which `person` can take keys over.
+pub(super) fn touch_led_by(db: &Transaction<'_>, cause: Place, person: &str, since: i64) -> Done {
     let mut places = db.prepare_cached(
         "SELECT members.provider, members.project FROM accounts
          JOIN members ON members.provider = accounts.system AND members.account = accounts.account
@@ -156,7 +173,7 @@ pub(super) fn touch_taken_over(
     let mut rows = places.query([person])?;
     while let Some(row) = rows.next()? {
         let (provider, project): (String, String) = (row.get(0)?, row.get(1)?);
-        touch_project(db, cause, (&provider, &project), since.as_microsecond())?;
+        touch_project(db, cause, (&provider, &project), since)?;
     }
     Ok(())
 }

@@ -316,6 +316,7 @@ mod tests {
                 email: Some("ada@example.com".parse().unwrap()),
                 account: Some("u1".to_owned()),
                 name: Some("Ada".to_owned()),
+                formerly: Some("ada@old.example".parse().unwrap()),
             },
             scope: Some("project:dg/p1".parse().unwrap()),
             effective_at: Some("2026-03-02T00:00:00Z".parse().unwrap()),

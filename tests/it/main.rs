@@ -39,3 +39,4 @@ mod sinks;
 mod time;
 mod trace;
 mod web;
+mod who;

@@ -57,6 +57,29 @@ pub(crate) struct Given {
     /// Up to when time has passed.
     #[serde(deserialize_with = "moment")]
     pub(crate) passed: Option<Timestamp>,
+    /// Service accounts behind which the person stands.
+    pub(crate) behind: Vec<BehindGiven>,
+    /// Accounts that are perhaps the person's.
+    pub(crate) perhaps: Vec<PerhapsGiven>,
+    /// Who can be meant by the change, where it is not known.
+    pub(crate) candidates: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BehindGiven {
+    pub(crate) who: String,
+    /// Who else stands behind it.
+    #[serde(default)]
+    pub(crate) others: Vec<String>,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PerhapsGiven {
+    pub(crate) who: String,
+    /// Whose it can be.
+    pub(crate) of: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]

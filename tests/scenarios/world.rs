@@ -9,6 +9,7 @@ use offkey::{
         Inputs, PersonHistory, Policy, correlate,
         ownership::{Departure, Look},
         policy::ProviderFacts,
+        ties::Behind,
     },
     domain::{
         Account, ChangeId, Email, Key, KeyInterval, KeyUse, Member, MemberInterval,
@@ -74,9 +75,10 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .map(member)
         .collect();
     let keys: Vec<Key> = given.iter().flat_map(|one| &one.key).map(key).collect();
+    let also = others_tied(given);
     let is_theirs = |key: &Key| {
         let mut makers = key.history.iter().map(|interval| &interval.creator.id);
-        makers.any(|maker| maker == person)
+        makers.any(|maker| maker == person || also.contains(&maker.as_str()))
     };
     let (theirs, others): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(is_theirs);
     let own_keys = given.iter().flat_map(|one| &one.key).filter(|key| key.ours);
@@ -86,7 +88,7 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .filter(|member| member.account.id == person)
         .map(|member| member.provider.clone());
     let of_keys = theirs.iter().map(|key| key.provider.clone());
-    let accounts: BTreeSet<_> = of_members.chain(of_keys).collect();
+    let providers: BTreeSet<_> = of_members.chain(of_keys).collect();
     let places: BTreeSet<_> = theirs
         .iter()
         .map(|key| (key.provider.clone(), key.project.clone()))
@@ -95,37 +97,83 @@ fn history(given: [&Given; 2], person: &str) -> PersonHistory {
         .iter()
         .flat_map(|one| &one.change)
         .partition(|change| change.who.as_deref().is_none_or(|who| who == person));
-    let mut departures: BTreeMap<_, Vec<Departure>> = BTreeMap::new();
-    for member in &members {
-        let id = member.account.id.as_str();
-        let of_them = of_others
-            .iter()
-            .filter(|change| change.who.as_deref() == Some(id));
-        let of_them: Vec<_> = of_them.map(|one| membership_change(one, id)).collect();
-        let name = (member.provider.clone(), id.to_owned());
-        departures.insert(name, Departure::among(&of_them));
-    }
-    PersonHistory {
+    let mut history = PersonHistory {
         person: address(person).map_or_else(|| format!("hr:{person}"), |email| email.to_string()),
         name: None,
         changes: own
             .into_iter()
             .map(|one| membership_change(one, person))
             .collect(),
-        accounts: accounts
-            .into_iter()
-            .map(|provider| (provider, person.to_owned()))
+        accounts: providers
+            .iter()
+            .map(|provider| (provider.clone(), person.to_owned()))
             .collect(),
         keys: theirs,
         projects: places.into_iter().map(project).collect(),
+        departures: departures(&members, &of_others),
         members,
-        departures,
         others,
         own_keys: own_keys.collect(),
         looks: looks(given),
-        previews: Vec::new(),
         ..PersonHistory::default()
+    };
+    tie(given, person, &providers, &mut history);
+    history
+}
+
+/// The accounts that are the person's in another way than simply theirs.
+fn others_tied(given: [&Given; 2]) -> Vec<&str> {
+    let behind = given.into_iter().flat_map(|one| &one.behind);
+    let perhaps = given.into_iter().flat_map(|one| &one.perhaps);
+    let behind = behind.map(|one| one.who.as_str());
+    behind.chain(perhaps.map(|one| one.who.as_str())).collect()
+}
+
+/// Says how, at every provider.
+fn tie(
+    given: [&Given; 2],
+    person: &str,
+    providers: &BTreeSet<String>,
+    history: &mut PersonHistory,
+) {
+    let candidates = given.iter().flat_map(|one| one.candidates.clone());
+    history.candidates = candidates.collect();
+    for provider in providers {
+        let name = |who: &str| (provider.clone(), who.to_owned());
+        for one in given.iter().flat_map(|one| &one.behind) {
+            let behind = Behind {
+                service: one.who.clone(),
+                others: one.others.clone(),
+            };
+            history.behind.insert(name(&one.who), behind);
+        }
+        for one in given.iter().flat_map(|one| &one.perhaps) {
+            history.accounts.push(name(&one.who));
+            history.doubtful.insert(name(&one.who), one.of.clone());
+        }
+        if !history.candidates.is_empty() {
+            let candidates = history.candidates.clone();
+            history.doubtful.insert(name(person), candidates);
+        }
     }
+}
+
+/// Where the members left.
+fn departures(
+    members: &[Member],
+    changes: &[&Change],
+) -> BTreeMap<(String, String), Vec<Departure>> {
+    let mut departures = BTreeMap::new();
+    for member in members {
+        let id = member.account.id.as_str();
+        let of_them = changes
+            .iter()
+            .filter(|change| change.who.as_deref() == Some(id));
+        let of_them: Vec<_> = of_them.map(|one| membership_change(one, id)).collect();
+        let name = (member.provider.clone(), id.to_owned());
+        departures.insert(name, Departure::among(&of_them));
+    }
+    departures
 }
 
 fn looks(given: [&Given; 2]) -> BTreeMap<String, Look> {
@@ -183,6 +231,7 @@ fn member(given: &MemberGiven) -> Member {
         provider,
         project,
         account: account(&given.who),
+        formerly: Vec::new(),
         history: vec![MemberInterval {
             valid_from: given.from,
             valid_to: given.until,
@@ -247,7 +296,7 @@ fn membership_change(given: &Change, who: &str) -> MembershipChange {
         person: PersonRef {
             account: email.is_none().then(|| who.to_owned()),
             email,
-            name: None,
+            ..PersonRef::default()
         },
         scope: given.scope.clone().unwrap_or(Scope::Organisation {}),
         effective_at: at,

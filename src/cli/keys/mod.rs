@@ -6,7 +6,10 @@ use clap::{Args, Subcommand};
 use comfy_table::Cell;
 
 use super::{Context, End, output};
-use crate::{domain::Key, projection::read::Reader};
+use crate::{
+    domain::{Email, Key},
+    projection::read::Reader,
+};
 
 /// Which keys; without a command they are listed.
 #[derive(Debug, Args)]
@@ -40,7 +43,7 @@ impl Keys {
         let (_, db) = context.reading()?;
         let reader = Reader::new(&db);
         let keys = match &self.person {
-            Some(person) => reader.history(&person.to_lowercase())?.keys,
+            Some(person) => keys_of(context, reader, person)?,
             None => reader.keys()?,
         };
         let is_wanted = |key: &&Key| self.gone || is_there(key);
@@ -81,6 +84,20 @@ impl Keys {
         context.output.table(&table)?;
         Ok(End::Done)
     }
+}
+
+/// The keys of whoever has the address now, or of the account's person.
+fn keys_of(context: &Context, reader: Reader<'_>, who: &str) -> anyhow::Result<Vec<Key>> {
+    let identities = &context.config.policy.identities;
+    let people = match Email::parse(who) {
+        Ok(email) => vec![reader.whose_address(&email, context.clock.now(), identities)?],
+        Err(_) => reader.named(&who.parse()?, identities)?,
+    };
+    let mut keys = Vec::new();
+    for person in people {
+        keys.extend(reader.history(&person)?.keys);
+    }
+    Ok(keys)
 }
 
 fn is_there(key: &Key) -> bool {

@@ -15,7 +15,7 @@ use self::{file::People, record::Recorder, summary::Summary, together::Together}
 use super::{Context, End, output, report};
 use crate::{
     catalogue::Catalogue,
-    correlation::{Inputs, PersonHistory, Policy, correlate, identity::person_of},
+    correlation::{Inputs, PersonHistory, Policy, correlate},
     domain::{ChangeId, ChangeKind, Email, MembershipChange, PersonRef, Report, Scope},
     projection::{ProjectionError, read::Reader},
 };
@@ -160,7 +160,7 @@ impl<'a> Maker<'a> {
     /// Says before the first report that this change is one of those imagined together.
     pub(super) fn expect(&mut self, one: &Imagined) -> anyhow::Result<()> {
         let change = imagine(one);
-        let person = person(&change, self.policy);
+        let person = self.person(one, &change)?;
         Ok(self.together.expect(self.reader, person, change)?)
     }
 
@@ -190,9 +190,28 @@ impl<'a> Maker<'a> {
 
     fn case(&self, one: &Imagined) -> Result<(MembershipChange, PersonHistory), ProjectionError> {
         let change = imagine(one);
-        let mut history = self.reader.history(&person(&change, self.policy))?;
+        let mut history = self.reader.history(&self.person(one, &change)?)?;
         self.together.note_in(self.reader, &mut history)?;
         Ok((change, history))
+    }
+
+    /// Who has the address when it happens.
+    fn person(&self, one: &Imagined, change: &MembershipChange) -> Result<String, ProjectionError> {
+        let identities = &self.policy.identities;
+        let at = change.effective_at;
+        self.reader.whose_address(&one.email, at, identities)
+    }
+
+    /// The report of a removal everywhere of somebody, by their one name, and what it rests on.
+    pub(super) fn removal_of(
+        &self,
+        person: &str,
+        at: Timestamp,
+    ) -> Result<(Report, PersonHistory), ProjectionError> {
+        let history = self.reader.history(person)?;
+        let change = removal(person, at);
+        let report = correlate_with(self.catalogue, self.policy, &change, &history);
+        Ok((report, history))
     }
 
     /// The reports of a removal everywhere of each of `people`, by their one name, and what each
@@ -243,7 +262,7 @@ fn removal(person: &str, at: Timestamp) -> MembershipChange {
     let who = PersonRef {
         account: email.is_none().then(|| person.to_owned()),
         email,
-        name: None,
+        ..PersonRef::default()
     };
     let everywhere = (ChangeKind::Removed, &Scope::Organisation {});
     imagine_of(who, person, everywhere, at)
@@ -286,11 +305,6 @@ fn imagine_of(
         actor: None,
         reason: None,
     }
-}
-
-fn person(change: &MembershipChange, policy: &Policy) -> String {
-    let email = change.person.email.as_ref();
-    person_of(&policy.identities, &change.source, None, email)
 }
 
 /// Whether a scope names a provider that there is.

@@ -145,13 +145,14 @@ impl Summary {
         let count = |result| self.results.get(&result).copied().unwrap_or(0);
         let mut text = format!(
             "{} changes: {} kill production keys; {} hit keys, {} find no key, {} take nothing away, \
-             {} are of people whom no inventory knows",
+             {} are of people whom no inventory knows, {} can be about several",
             self.changes,
             self.fatal,
             count(OutcomeResult::Report),
             count(OutcomeResult::NoKeys),
             count(OutcomeResult::NoEffect),
             count(OutcomeResult::UnknownPerson),
+            count(OutcomeResult::Ambiguous),
         );
         if self.repeats > 0 {
             text += &format!("; {} repeats were left out", self.repeats);

@@ -180,6 +180,9 @@ impl Comparison<'_> {
             provider: self.provider.to_owned(),
             project: project.to_owned(),
             account: seen.account.clone(),
+            formerly: old.map_or_else(Vec::new, |old| {
+                old.former_addresses(&seen.account, self.now)
+            }),
             history,
         };
         self.news.records.push(member.to_record(self.now));
@@ -230,6 +233,7 @@ impl Comparison<'_> {
                 email: account.email.clone(),
                 account: Some(account.id.clone()),
                 name: account.name.clone(),
+                formerly: None,
             },
             scope: Scope::Project {
                 provider: self.provider.to_owned(),

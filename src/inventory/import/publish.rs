@@ -205,7 +205,7 @@ impl Work<'_, '_> {
         let provider = self.import.provider;
         let old = self.known.member(provider, project, &creator.id)?;
         let mut account = creator.clone();
-        let mut history = Vec::new();
+        let (mut history, mut formerly) = (Vec::new(), Vec::new());
         if let Some(old) = old {
             account.email = account.email.or_else(|| old.account.email.clone());
             account.name = account.name.or_else(|| old.account.name.clone());
@@ -216,6 +216,7 @@ impl Work<'_, '_> {
             if is_there && old.account == account {
                 return Ok(None);
             }
+            formerly = old.former_addresses(&account, self.import.now);
             history = old.history;
         }
         if history
@@ -236,6 +237,7 @@ impl Work<'_, '_> {
             provider: provider.to_owned(),
             project: project.to_owned(),
             account,
+            formerly,
             history,
         };
         Ok(Some(member.to_record(self.import.now)))

@@ -403,3 +403,19 @@ fn many_rows_come_in_batches_and_go_again() {
         .collect();
     assert_eq!(desk.import(&half, true).gone, 2750);
 }
+
+#[test]
+fn a_million_rows_are_checked_and_the_last_one_is_named() {
+    let desk = Desk::new();
+    let mut text = format!("{HEAD}\n");
+    for number in 0..1_000_000 {
+        writeln!(text, "p,k{number},deploy-key,user{},,,,", number % 300).unwrap();
+    }
+    desk.write(&text);
+    let checked = desk.check().unwrap();
+    assert_eq!((checked.rows, checked.bad_rows), (1_000_000, 0));
+    text += "p,k7,deploy-key,user1,,,,\n";
+    let bad = desk.bad(&text);
+    assert_eq!(bad.len(), 1);
+    assert!(bad[0].to_string().contains("1000002"), "{}", bad[0]);
+}

@@ -1,7 +1,7 @@
 //! Questions to the projection.
 
 mod changes;
-mod people;
+pub mod people;
 mod rules;
 
 pub use self::rules::RuleRecord;
@@ -51,7 +51,8 @@ impl<'a> Reader<'a> {
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn people(&self) -> Result<Vec<String>, ProjectionError> {
         let mut statement = self.0.prepare_cached(
-            "SELECT DISTINCT person FROM accounts WHERE in_inventory ORDER BY person",
+            "SELECT DISTINCT person FROM accounts WHERE in_inventory
+             AND person NOT IN (SELECT name FROM ambiguous) ORDER BY person",
         )?;
         let rows = statement.query_map([], |row| row.get(0))?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -248,15 +249,19 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn dump(&self) -> Result<String, ProjectionError> {
-        const CONTENT: [&str; 15] = [
-            "SELECT system, account, person, email, name, in_inventory FROM accounts",
+        const CONTENT: [&str; 18] = [
+            "SELECT system, account, person, name, named_at, in_inventory FROM accounts",
+            "SELECT a.system, a.account, s.email, s.told, s.at, s.since_before
+             FROM account_sightings s JOIN accounts a ON a.id = s.account",
+            "SELECT email, since, until, person FROM addresses",
+            "SELECT * FROM decisions",
             "SELECT * FROM projects",
             "SELECT * FROM members",
             "SELECT provider, project, key, body FROM keys",
             "SELECT a.system, a.account, k.provider, k.project, k.key FROM key_holders h
              JOIN accounts a ON a.id = h.account JOIN keys k ON k.id = h.key",
             "SELECT * FROM snapshots",
-            "SELECT id, person, recorded_at, partition_key, body FROM changes",
+            "SELECT id, person, recorded_at, partition_key, email, formerly, body FROM changes",
             "SELECT * FROM previews",
             "SELECT * FROM outcomes",
             "SELECT change, id, revision, body FROM impacts",

@@ -30,6 +30,7 @@ pub(super) struct Events {
     email: Option<Selector>,
     pub(super) account: Option<Selector>,
     person_name: Option<Selector>,
+    formerly: Option<Selector>,
     scope: ScopeSelector,
     scopes: BTreeMap<String, ScopeSelector>,
     published_at: Option<TimeSelector>,
@@ -84,6 +85,7 @@ impl Events {
             email: optional(&person.email, "events.person.email")?,
             account: optional(&person.account, "events.person.account")?,
             person_name: optional(&person.name, "events.person.name")?,
+            formerly: optional(&person.formerly, "events.person.formerly")?,
             scope: parser.scope(&config.scope, "events.scope")?,
             scopes,
             published_at: parser.time(config.published_at.as_ref(), "events.published_at")?,
@@ -157,20 +159,29 @@ impl Events {
     }
 
     fn person(&self, seen: &Seen<'_>) -> Result<PersonRef, String> {
-        let email = text(self.email.as_ref(), seen)?
-            .map(|email| Email::parse(&email))
-            .transpose()
-            .map_err(|why| format!("events.person.email: {why}"))?;
+        let email = address(self.email.as_ref(), seen, "email")?;
         let person = PersonRef {
             email,
             account: text(self.account.as_ref(), seen)?,
             name: text(self.person_name.as_ref(), seen)?,
+            formerly: address(self.formerly.as_ref(), seen, "formerly")?,
         };
         if person.is_nobody() {
             return Err("events.person: neither the email nor the account is there".to_owned());
         }
         Ok(person)
     }
+}
+
+fn address(
+    selector: Option<&Selector>,
+    seen: &Seen<'_>,
+    field: &str,
+) -> Result<Option<Email>, String> {
+    text(selector, seen)?
+        .map(|email| Email::parse(&email))
+        .transpose()
+        .map_err(|why| format!("events.person.{field}: {why}"))
 }
 
 impl Action {

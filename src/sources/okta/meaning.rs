@@ -145,6 +145,7 @@ fn person(event: &Event) -> Result<PersonRef, String> {
         email: login.and_then(|login| Email::parse(login).ok()),
         account: Some(account),
         name: user.and_then(|user| user.display_name.clone()),
+        formerly: None,
     })
 }
 

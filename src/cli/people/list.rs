@@ -1,25 +1,29 @@
-//! `offkey people`: who has keys, and whom you cannot remove today.
+//! `offkey people` without a command: who has keys, and whom you cannot remove today.
 
 use comfy_table::Cell;
 use serde::Serialize;
 
-use super::{
+use super::super::{
     Context, End,
     output::{self, Output},
-    preview::{Imagined, Maker},
+    preview::Maker,
     report::{kills_production, stops},
 };
 use crate::{
-    domain::{ChangeKind, Email, Fate, Scope, Severity, impact::Environment},
+    correlation::{ownership::ServiceAccount, ties::service_account},
+    domain::{Fate, Severity, impact::Environment},
     projection::read::Reader,
 };
 
 /// One person, and what removing them today would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(super) struct Row {
+pub(in super::super) struct Row {
     pub(super) person: String,
     pub(super) name: Option<String>,
     pub(super) accounts: Vec<String>,
+    /// Absent: a human.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) service: Option<ServiceAccount>,
     pub(super) keys: usize,
     /// Keys that would stop.
     pub(super) would_die: usize,
@@ -43,21 +47,13 @@ pub(super) fn run(context: &Context) -> anyhow::Result<End> {
 }
 
 /// Everybody, those whose removal hurts most first.
-pub(super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
+pub(in super::super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
     let (catalogue, db) = context.reading()?;
     let (reader, now) = (Reader::new(&db), context.clock.now());
     let maker = Maker::new(reader, &catalogue, &context.config.policy);
     let mut rows = Vec::new();
     for person in reader.people()? {
-        let Ok(email) = Email::parse(&person) else {
-            continue;
-        };
-        let (report, history) = maker.report_and_history(&Imagined {
-            email,
-            change: ChangeKind::Removed,
-            scope: Scope::Organisation {},
-            at: now,
-        })?;
+        let (report, history) = maker.removal_of(&person, now)?;
         let dying = || report.impacts.iter().filter(|impact| stops(impact));
         let production = |environment| environment == Environment::Production;
         let accounts = history
@@ -66,6 +62,7 @@ pub(super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
             .map(|(system, id)| format!("{system}:{id}"));
         rows.push(Row {
             accounts: accounts.collect(),
+            service: service_account(&history, &context.config.policy.identities.rules),
             name: history.name,
             keys: report.impacts.len(),
             would_die: dying().count(),
@@ -92,7 +89,7 @@ pub(super) fn rows(context: &Context) -> anyhow::Result<Vec<Row>> {
 }
 
 /// Writes the rows for a person to read.
-pub(super) fn print(output: Output, rows: &[Row]) -> std::io::Result<()> {
+pub(in super::super) fn print(output: Output, rows: &[Row]) -> std::io::Result<()> {
     let mut table = output::table(&[
         "person",
         "keys",
@@ -103,7 +100,10 @@ pub(super) fn print(output: Output, rows: &[Row]) -> std::io::Result<()> {
     ]);
     for row in rows {
         table.add_row([
-            Cell::new(&row.person),
+            Cell::new(match &row.service {
+                Some(_) => format!("{} (service account)", row.person),
+                None => row.person.clone(),
+            }),
             Cell::new(row.keys),
             Cell::new(row.would_die),
             Cell::new(row.production),
