@@ -38,6 +38,9 @@ pub(super) fn apply<'a>(
 }
 
 fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
+    for kind in [MembershipChange::TYPE, Outcome::TYPE, Impact::TYPE] {
+        record.is_no_newer(kind)?;
+    }
     match record.topic {
         Topic::Membership => change(db, record, lens, touched),
         Topic::Inventory => inventory(db, record, lens, touched),

@@ -36,4 +36,5 @@ mod rotation;
 mod sinks;
 mod time;
 mod trace;
+mod upgrade;
 mod web;
