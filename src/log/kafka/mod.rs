@@ -11,6 +11,7 @@ mod cluster;
 mod codec;
 mod events;
 mod group;
+mod handover;
 mod hanging;
 mod marks;
 mod member;

@@ -4,13 +4,13 @@ use std::{collections::VecDeque, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use rdkafka::{config::FromClientConfigAndContext as _, consumer::BaseConsumer};
-use tokio::sync::mpsc;
 
 use super::{
     Shared,
     bounds::{check_bounds, check_marks},
     cluster::away,
     events::Events,
+    handover::{Giver, Taker, pair},
     session::Session,
 };
 use crate::{
@@ -19,14 +19,12 @@ use crate::{
     telemetry::metrics as names,
 };
 
-/// How many steps may wait for whoever reads.
-const STEPS_AHEAD: usize = 2;
 /// How long to wait before a client is made anew.
 const REBUILD_PAUSE: Duration = Duration::from_secs(1);
 
 /// Gives out what a thread reads.
 pub(super) struct Reader {
-    steps: mpsc::Receiver<Result<Batch, LogError>>,
+    steps: Taker,
     /// Read and not given out.
     waiting: VecDeque<Entry>,
     /// Behind the last of them.
@@ -41,7 +39,7 @@ impl Reader {
         scope: Scope,
         from: &Position,
     ) -> Result<Self, LogError> {
-        let (out, steps) = mpsc::channel(STEPS_AHEAD);
+        let (out, steps) = pair();
         let (position, given) = (from.clone(), from.clone());
         thread::Builder::new()
             .name("offkey-kafka-read".to_owned())
@@ -57,7 +55,7 @@ impl Reader {
 
     pub(super) async fn next(&mut self, most: usize) -> Result<Batch, LogError> {
         if self.waiting.is_empty() {
-            let step = self.steps.recv().await.ok_or(LogError::Closed)??;
+            let step = self.steps.take().await?;
             self.waiting = step.entries.into();
             self.through = step.through;
         }
@@ -118,16 +116,11 @@ pub(super) struct Work {
     pub(super) position: Position,
     /// What was read before the client that reads now.
     begun: Position,
-    pub(super) out: mpsc::Sender<Result<Batch, LogError>>,
+    pub(super) out: Giver,
 }
 
 impl Work {
-    fn new(
-        shared: Arc<Shared>,
-        scope: Scope,
-        position: Position,
-        out: mpsc::Sender<Result<Batch, LogError>>,
-    ) -> Self {
+    fn new(shared: Arc<Shared>, scope: Scope, position: Position, out: Giver) -> Self {
         Self {
             shared,
             scope,
@@ -138,7 +131,7 @@ impl Work {
     }
 
     fn run(mut self) {
-        while !self.out.is_closed() {
+        while !self.out.is_unwanted() {
             match self.read() {
                 Fault::Unwanted => return,
                 Fault::Client(error) => {
@@ -147,7 +140,7 @@ impl Work {
                     thread::sleep(REBUILD_PAUSE);
                 }
                 Fault::Lasting(error) => {
-                    drop(self.out.blocking_send(Err(error)));
+                    self.out.end(error);
                     return;
                 }
             }
@@ -191,7 +184,10 @@ impl Work {
             entries,
             through: self.position.clone(),
         };
-        let told = self.out.blocking_send(Ok(step));
-        told.map_err(|_closed| Fault::Unwanted)
+        if self.out.give(step) {
+            Ok(())
+        } else {
+            Err(Fault::Unwanted)
+        }
     }
 }

@@ -104,7 +104,7 @@ impl Session {
                 self.heard_at = Instant::now();
                 self.vain_looks = 0;
                 work.tell(entries, position)?;
-            } else if work.out.is_closed() {
+            } else if work.out.is_unwanted() {
                 return Err(Fault::Unwanted);
             } else if self.is_time_to_look() {
                 self.look(work)?;
