@@ -171,12 +171,22 @@ impl Work {
         for (partition, next) in next {
             offsets.add_partition_offset(&self.input, partition, Offset::Offset(next))?;
         }
-        self.producer.flush(TIMEOUT)?;
+        self.settle()?;
         let group = self.consumer.group_metadata();
         let group = group.ok_or_else(|| anyhow::anyhow!("there is no group"))?;
         self.producer
             .send_offsets_to_transaction(&offsets, &group, TIMEOUT)?;
         Ok(self.producer.commit_transaction(TIMEOUT)?)
+    }
+
+    /// The library's own flush looks every 100 ms only.
+    fn settle(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + TIMEOUT;
+        while self.producer.flush(Duration::ZERO).is_err() {
+            anyhow::ensure!(Instant::now() < until, "the brokers do not answer");
+            self.producer.poll(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     fn answer(&self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {

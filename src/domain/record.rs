@@ -225,6 +225,27 @@ impl Record {
         })
     }
 
+    /// That it is not of another version of the type `kind`: what has another meaning may look the
+    /// same.
+    ///
+    /// # Errors
+    /// [`UnreadableRecord`] when it is.
+    pub fn is_no_newer(&self, kind: &str) -> Result<(), UnreadableRecord> {
+        fn stem(kind: &str) -> Option<&str> {
+            kind.rsplit_once(".v").map(|(stem, _)| stem)
+        }
+        if self.kind == kind || stem(&self.kind) != stem(kind) {
+            return Ok(());
+        }
+        let why = format!("this version of Offkey reads {kind}");
+        Err(UnreadableRecord {
+            topic: self.topic,
+            id: self.id.clone(),
+            kind: self.kind.clone(),
+            reason: serde::de::Error::custom(why),
+        })
+    }
+
     /// The attributes by name, without the data (CloudEvents 1.0, section 3.1).
     #[must_use]
     pub fn attributes(&self) -> Vec<(&'static str, String)> {

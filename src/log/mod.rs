@@ -58,6 +58,12 @@ pub trait Log: Send + Sync {
     /// [`LogError`] when the log cannot be read.
     fn lag(&self, group: &str, topics: &[Topic]) -> Result<u64, LogError>;
 
+    /// Up to where `group` is done with `topics`; nothing is done in a partition that is not named.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log cannot be read.
+    fn cursor(&self, group: &str, topics: &[Topic]) -> Result<Position, LogError>;
+
     /// What about the log is not as it has to be, and how to mend it.
     ///
     /// # Errors

@@ -44,6 +44,9 @@ fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
         // It can say whose an account is; so can a member.
         touched.maker = None;
     }
+    for kind in [MembershipChange::TYPE, Outcome::TYPE, Impact::TYPE] {
+        record.is_no_newer(kind)?;
+    }
     match record.topic {
         Topic::Membership => change(db, record, lens, touched),
         Topic::Inventory => inventory(db, record, lens, touched),

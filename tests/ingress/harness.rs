@@ -65,6 +65,10 @@ impl Log for RecordingLog {
         Err(LogError::Closed)
     }
 
+    fn cursor(&self, _: &str, _: &[Topic]) -> Result<Position, LogError> {
+        Err(LogError::Closed)
+    }
+
     fn identity(&self) -> String {
         "recording".to_owned()
     }

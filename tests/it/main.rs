@@ -38,5 +38,6 @@ mod schedule;
 mod sinks;
 mod time;
 mod trace;
+mod upgrade;
 mod web;
 mod who;

@@ -1,6 +1,7 @@
 //! Moving house: everything from one engine into the other.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -9,13 +10,13 @@ use offkey::{
     domain::{Record, Topic},
     log::{
         Log,
-        copy::{Copied, copy},
+        copy::{Carried, Copied, Follow, copy},
     },
 };
 use rstest::rstest;
 use tokio::sync::Notify;
 
-use crate::engine::{Engine, Place, all, record};
+use crate::engine::{Engine, Place, all, holds, in_time, next, record};
 
 const COUNT: usize = 5000;
 
@@ -34,7 +35,8 @@ async fn fill(log: &dyn Log) {
 }
 
 async fn copy_all(from: &dyn Log, to: &dyn Log, note: &Path) -> Vec<Copied> {
-    copy(from, to, note, &|_| {}).await.unwrap()
+    let done = copy(from, to, note, &[], &|_| {}).await.unwrap();
+    done.topics
 }
 
 /// Copies until a part of it is noted, and is cut off with the next part on its way.
@@ -47,7 +49,7 @@ async fn copy_a_part(from: &dyn Log, to: &dyn Log, note: &Path) {
     tokio::select! {
         biased;
         () = enough.notified() => {}
-        whole = copy(from, to, note, &tell) => panic!("nothing cut it off: {whole:?}"),
+        whole = copy(from, to, note, &[], &tell) => panic!("nothing cut it off: {whole:?}"),
     }
     assert!(done.load(Ordering::Relaxed) > 0);
 }
@@ -126,6 +128,102 @@ async fn the_note_of_another_copy_is_not_followed() {
     let note = from.folder.path().join("copy.json");
     copy_a_part(&*source, &*target, &note).await;
     let other = Place::of(Engine::Embedded);
-    let refused = copy(&*source, &*other.serve(), &note, &|_| {}).await;
+    let refused = copy(&*source, &*other.serve(), &note, &[], &|_| {}).await;
     assert!(refused.unwrap_err().to_string().contains("other logs"));
+}
+
+/// How many impacts a sink has to bring away.
+const IMPACTS: usize = 40;
+
+fn sink() -> Follow {
+    Follow {
+        group: "sink.one".to_owned(),
+        topics: vec![Topic::Impacts, Topic::DeadLetters],
+    }
+}
+
+/// Takes records as the sink does and commits after each, until `enough` have come.
+async fn deliver(log: &dyn Log, enough: impl Fn(usize) -> bool) -> BTreeSet<String> {
+    let sink = sink();
+    let mut member = log.join(&sink.group, &sink.topics).unwrap();
+    holds(member.as_mut()).await;
+    let mut delivered = BTreeSet::new();
+    while !enough(delivered.len()) {
+        let batch = next(member.as_mut(), 1).await;
+        // Who joins or leaves moves the share; then they come again.
+        if member.commit(&batch.through, Vec::new()).await.is_ok() {
+            delivered.extend(batch.entries.into_iter().map(|entry| entry.record.id));
+        }
+    }
+    delivered
+}
+
+#[rstest]
+#[case(Engine::Embedded, Engine::Kafka)]
+#[case(Engine::Kafka, Engine::Embedded)]
+#[tokio::test]
+async fn a_sink_goes_on_behind_what_it_had_delivered(#[case] from: Engine, #[case] to: Engine) {
+    let (from, to) = (Place::of(from), Place::of(to));
+    let (source, target) = (from.serve(), to.serve());
+    // One key is one partition: what was done of it is a beginning of it, in either engine.
+    let impact = |n: usize| record(Topic::Impacts, "k", &n.to_string());
+    let impacts: Vec<_> = (0..IMPACTS).map(impact).collect();
+    let ids: BTreeSet<String> = impacts.iter().map(|one| one.id.clone()).collect();
+    source.append(impacts).await.unwrap();
+    source
+        .append(vec![record(Topic::Inventory, "k", "x")])
+        .await
+        .unwrap();
+    let before = deliver(&*source, |count| count == IMPACTS / 2).await;
+    let note = from.folder.path().join("copy.json");
+    let sinks = [sink()];
+    let done = copy(&*source, &*target, &note, &sinks, &|_| {});
+    let done = in_time("the copy", done).await.unwrap();
+    check(&done.topics);
+    assert_eq!(done.groups, [("sink.one".to_owned(), Carried::Over)]);
+    let after = deliver(&*target, |count| count == IMPACTS - IMPACTS / 2).await;
+    assert!(before.is_disjoint(&after), "{before:?} {after:?}");
+    assert_eq!(&before | &after, ids);
+}
+
+#[tokio::test]
+async fn what_was_in_the_target_before_is_not_passed_over() {
+    let (from, to) = (Place::of(Engine::Embedded), Place::of(Engine::Embedded));
+    let (source, target) = (from.serve(), to.serve());
+    source
+        .append(vec![record(Topic::Impacts, "k", "1")])
+        .await
+        .unwrap();
+    deliver(&*source, |count| count == 1).await;
+    target
+        .append(vec![record(Topic::Impacts, "k", "native")])
+        .await
+        .unwrap();
+    let note = from.folder.path().join("copy.json");
+    let sinks = [sink()];
+    let done = copy(&*source, &*target, &note, &sinks, &|_| {});
+    assert_eq!(
+        done.await.unwrap().groups,
+        [("sink.one".to_owned(), Carried::Kept)]
+    );
+    let delivered = deliver(&*target, |count| count == 2).await;
+    assert!(delivered.contains("k-native"), "{delivered:?}");
+}
+
+#[tokio::test]
+async fn a_sink_that_had_not_begun_begins_at_the_beginning() {
+    let (from, to) = (Place::of(Engine::Embedded), Place::of(Engine::Embedded));
+    let (source, target) = (from.serve(), to.serve());
+    source
+        .append(vec![record(Topic::Impacts, "k", "1")])
+        .await
+        .unwrap();
+    let note = from.folder.path().join("copy.json");
+    let sinks = [sink()];
+    let done = copy(&*source, &*target, &note, &sinks, &|_| {});
+    assert_eq!(
+        done.await.unwrap().groups,
+        [("sink.one".to_owned(), Carried::Nowhere)]
+    );
+    deliver(&*target, |count| count == 1).await;
 }

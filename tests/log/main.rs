@@ -12,3 +12,4 @@ mod engine;
 mod kafka;
 mod security;
 mod suite;
+mod topics;

@@ -6,11 +6,14 @@ use comfy_table::Cell;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::super::{Context, End, output};
+use super::{
+    super::{Context, End, output},
+    sinks,
+};
 use crate::{
     app,
     domain::Topic,
-    log::{Health, Log, LogError},
+    log::{Health, Log, LogError, copy::Follow},
     projection::{self, read::Reader},
 };
 
@@ -88,13 +91,13 @@ fn look(context: &Context, log: &dyn Log, findings: &mut Findings) -> Result<(),
         let topic = partition.topic.map_or("*", Topic::name).to_owned();
         findings.topics.entry(topic).or_default().push(next);
     }
-    let sinks = context.config.sinks.iter().map(|sink| {
-        let name = format!("sink.{}", sink.name().as_str());
-        (name, vec![Topic::Impacts, Topic::DeadLetters])
-    });
-    let correlation = ("correlation".to_owned(), vec![Topic::Membership]);
-    for (name, topics) in std::iter::once(correlation).chain(sinks) {
-        let lag = log.lag(&name, &topics)?;
+    let correlation = Follow {
+        group: "correlation".to_owned(),
+        topics: vec![Topic::Membership],
+    };
+    for one in std::iter::once(correlation).chain(sinks(context)) {
+        let lag = log.lag(&one.group, &one.topics)?;
+        let name = one.group;
         findings.groups.push(Group { name, lag });
     }
     Ok(())

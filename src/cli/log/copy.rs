@@ -1,6 +1,7 @@
 //! `offkey log copy`: everything from one log into another.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -11,11 +12,14 @@ use clap::Args;
 use comfy_table::Cell;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::super::{Context, End, output};
+use super::{
+    super::{Context, End, output},
+    sinks,
+};
 use crate::{
     app::{self, Place},
     log::{
-        copy::{self, Copied},
+        copy::{self, Carried, Copied, Done},
         lock_folder,
     },
 };
@@ -79,7 +83,8 @@ impl Copy {
         let bar = ProgressBar::new(0).with_style(ProgressStyle::with_template(
             "{wide_bar} {human_pos} of {human_len}, {eta} left",
         )?);
-        let copied = copy::copy(&*source, &*target, &note, &|progress| {
+        let follow: Vec<_> = sinks(context).collect();
+        let copied = copy::copy(&*source, &*target, &note, &follow, &|progress| {
             bar.set_length(progress.all);
             bar.set_position(progress.done);
         })
@@ -88,6 +93,7 @@ impl Copy {
         let copied = copied.context("the same command goes on where this one stopped")?;
         show(context, &copied)?;
         let wrong: Vec<&str> = copied
+            .topics
             .iter()
             .filter(|one| !one.is_whole())
             .map(|one| one.topic.name())
@@ -124,14 +130,17 @@ fn note(from: &Place, to: &Place) -> anyhow::Result<PathBuf> {
     Ok(name.into())
 }
 
-fn show(context: &Context, copied: &[Copied]) -> anyhow::Result<()> {
+fn show(context: &Context, copied: &Done) -> anyhow::Result<()> {
     if context.output.json {
-        let is_whole = copied.iter().all(Copied::is_whole);
-        let report = serde_json::json!({ "whole": is_whole, "topics": copied });
+        let is_whole = copied.topics.iter().all(Copied::is_whole);
+        let groups: BTreeMap<_, _> = copied.groups.iter().cloned().collect();
+        let report = serde_json::json!({
+            "whole": is_whole, "topics": copied.topics, "groups": groups,
+        });
         return context.output.json(&report);
     }
     let mut table = output::table(&["topic", "records in the source", "in the target", "digest"]);
-    for one in copied {
+    for one in &copied.topics {
         let digest = if one.is_whole() { "same" } else { "DIFFERS" };
         table.add_row([
             Cell::new(one.topic),
@@ -140,5 +149,14 @@ fn show(context: &Context, copied: &[Copied]) -> anyhow::Result<()> {
             Cell::new(digest),
         ]);
     }
-    Ok(context.output.table(&table)?)
+    context.output.table(&table)?;
+    for (group, carried) in &copied.groups {
+        let what = match carried {
+            Carried::Over => "goes on where it was",
+            Carried::Nowhere => "had not begun, and begins at the beginning",
+            Carried::Kept => "stays where the target has it, which was in use before",
+        };
+        context.output.line(&format!("{group} {what}"))?;
+    }
+    Ok(())
 }

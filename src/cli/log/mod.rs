@@ -6,6 +6,7 @@ mod copy;
 use clap::Subcommand;
 
 use super::{Context, End};
+use crate::{domain::Topic, log::copy::Follow};
 
 /// What to do with the log.
 #[derive(Debug, Subcommand)]
@@ -28,4 +29,12 @@ impl Log {
             }
         })
     }
+}
+
+/// The groups of the configured sinks.
+fn sinks(context: &Context) -> impl Iterator<Item = Follow> {
+    context.config.sinks.iter().map(|sink| Follow {
+        group: format!("sink.{}", sink.name().as_str()),
+        topics: vec![Topic::Impacts, Topic::DeadLetters],
+    })
 }

@@ -119,11 +119,7 @@ impl Preview {
         if file.is_some() || named.len() > 1 {
             summary.print(context.output)?;
         }
-        Ok(if summary.kills_production() {
-            End::ProductionDies
-        } else {
-            End::Done
-        })
+        Ok(summary.end())
     }
 
     /// Whoever is named is shown in full; those out of a file only as JSON, and in the summary.

@@ -10,6 +10,7 @@ use comfy_table::Cell;
 use super::Imagined;
 use crate::{
     cli::{
+        End,
         output::{self, Output},
         report::{kills_production, stops},
     },
@@ -100,9 +101,13 @@ impl Summary {
         true
     }
 
-    /// Whether production keys would die.
-    pub(super) fn kills_production(&self) -> bool {
-        self.fatal > 0
+    /// How the command ends: whether production keys would die.
+    pub(super) fn end(&self) -> End {
+        if self.fatal > 0 {
+            End::ProductionDies
+        } else {
+            End::Done
+        }
     }
 
     /// Writes it, the worst first; with JSON on stdout to stderr.

@@ -178,6 +178,10 @@ impl Log for EmbeddedLog {
         topics.iter().map(|topic| behind(&db, *topic, next)).sum()
     }
 
+    fn cursor(&self, group: &str, _: &[Topic]) -> Result<Position, LogError> {
+        Ok(whole(cursor(&open_reader(&self.file)?, group)?))
+    }
+
     fn identity(&self) -> String {
         self.identity.clone()
     }

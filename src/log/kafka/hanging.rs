@@ -25,6 +25,7 @@ use super::{
     Shared,
     cluster::{away, offsets},
     events::Events,
+    transactions::settle,
 };
 use crate::{
     domain::Topic,
@@ -75,7 +76,7 @@ fn end_in(
         producer.send(record).map_err(|(error, _)| error)?;
         offsets.add_partition_offset(&topic, number, Offset::Offset(0))?;
     }
-    producer.flush(timeout)?;
+    settle(producer, timeout)?;
     // And the partition of the group's offsets. As no member of the group may say how far it came,
     // the offsets themselves are refused.
     let config = shared

@@ -6,14 +6,18 @@
 
 mod appender;
 mod bookmark;
+mod bounds;
 mod cluster;
 mod codec;
 mod events;
 mod group;
+mod handover;
 mod hanging;
+mod marks;
 mod member;
 mod names;
 mod reader;
+mod session;
 mod settings;
 mod topics;
 mod transactions;
@@ -27,6 +31,7 @@ use uuid::Uuid;
 use self::{
     appender::Appender,
     cluster::Cluster,
+    marks::Marks,
     member::KafkaMember,
     names::Names,
     reader::{Reader, Scope},
@@ -48,7 +53,6 @@ pub struct KafkaLog {
     shared: Arc<Shared>,
     appender: Arc<Appender>,
     retention: Retention,
-    identity: String,
     /// Held by the one process that works as this instance.
     _lock: Option<fs::File>,
 }
@@ -61,6 +65,10 @@ struct Shared {
     cluster: Arc<Cluster>,
     /// Names this instance in transactions.
     instance: String,
+    /// What the topics' contents are known by.
+    identity: String,
+    /// By what topics are known again.
+    marks: Marks,
 }
 
 impl KafkaLog {
@@ -75,7 +83,7 @@ impl KafkaLog {
         retention: Retention,
     ) -> Result<Self, LogError> {
         let lock = super::lock_folder(folder)?;
-        let shared = Shared::connect(config, instance_of(folder)?)?;
+        let shared = Shared::connect(config, instance_of(folder)?, Some(folder))?;
         shared.topics(&retention).prepare()?;
         hanging::watch(&shared)?;
         Self::open(shared, retention, Some(lock))
@@ -86,7 +94,7 @@ impl KafkaLog {
     /// # Errors
     /// As [`KafkaLog::serve`].
     pub fn fill(config: &KafkaConfig, retention: Retention) -> Result<Self, LogError> {
-        let shared = Shared::connect(config, Uuid::new_v4().to_string())?;
+        let shared = Shared::connect(config, Uuid::new_v4().to_string(), None)?;
         shared.topics(&retention).prepare()?;
         Self::open(shared, retention, None)
     }
@@ -96,7 +104,7 @@ impl KafkaLog {
     /// # Errors
     /// [`LogError::Unavailable`] when no broker answers.
     pub fn attach(config: &KafkaConfig, retention: Retention) -> Result<Self, LogError> {
-        let shared = Shared::connect(config, Uuid::new_v4().to_string())?;
+        let shared = Shared::connect(config, Uuid::new_v4().to_string(), None)?;
         Self::open(shared, retention, None)
     }
 
@@ -105,14 +113,12 @@ impl KafkaLog {
         retention: Retention,
         lock: Option<fs::File>,
     ) -> Result<Self, LogError> {
-        let identity = format!("kafka:{}:{}", shared.cluster.id()?, shared.config.prefix);
         let (names, cluster) = (shared.names.clone(), shared.cluster.clone());
         let appender = Appender::start(&shared.settings, names, cluster)?;
         Ok(Self {
             shared,
             appender,
             retention,
-            identity,
             _lock: lock,
         })
     }
@@ -127,17 +133,25 @@ impl KafkaLog {
 }
 
 impl Shared {
-    fn connect(config: &KafkaConfig, instance: String) -> Result<Arc<Self>, LogError> {
+    fn connect(
+        config: &KafkaConfig,
+        instance: String,
+        folder: Option<&Path>,
+    ) -> Result<Arc<Self>, LogError> {
         let settings =
             Settings::new(config).map_err(|error| LogError::Configured(error.to_string()))?;
         let names = Names::new(&config.prefix);
         let cluster = Cluster::new(&settings, names.clone())?;
+        let identity = format!("kafka:{}:{}", cluster.id()?, config.prefix);
+        let marks = Marks::open(folder, identity.clone());
         Ok(Arc::new(Self {
             config: config.clone(),
             settings,
             names,
             cluster,
             instance,
+            identity,
+            marks,
         }))
     }
 
@@ -201,12 +215,16 @@ impl Log for KafkaLog {
         Ok(ends.parts().map(behind).sum())
     }
 
+    fn cursor(&self, group: &str, topics: &[Topic]) -> Result<Position, LogError> {
+        group::committed(&self.shared, group, topics)
+    }
+
     fn faults(&self) -> Result<Vec<String>, LogError> {
         self.shared.topics(&self.retention).faults()
     }
 
     fn identity(&self) -> String {
-        self.identity.clone()
+        self.shared.identity.clone()
     }
 
     fn health(&self) -> Health {

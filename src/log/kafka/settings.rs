@@ -223,8 +223,8 @@ impl Settings {
         let settings = [
             ("transactional.id", id),
             ("transaction.timeout.ms", timeout.as_str()),
-            // Outputs go in as few requests as can be; the flush at their end waits for nothing.
-            ("linger.ms", "50"),
+            // Outputs go in few requests, and the last of them hardly waits for company.
+            ("linger.ms", "2"),
             // A step of one transaction must not wait out the default of 100 ms because the
             // brokers are still busy with the one before.
             ("retry.backoff.ms", "1"),

@@ -35,6 +35,8 @@ const REBUILD_PAUSE: Duration = Duration::from_millis(500);
 /// How long to wait for room in the producer's queue.
 const ROOM: Duration = Duration::from_millis(5);
 
+/// How often to look whether the brokers have everything.
+const GLANCE: Duration = Duration::from_millis(1);
 /// After how many records the producer is heard: what was delivered takes its room until then.
 const HEAR_EVERY: usize = 100;
 
@@ -213,8 +215,7 @@ impl Work {
                 producer.poll(Duration::ZERO);
             }
         }
-        // Sends at once what still waits for company.
-        producer.flush(self.shared.config.transaction_timeout)?;
+        settle(producer, self.shared.config.transaction_timeout)?;
         let note = bookmark::write(&commit.through);
         let mut offsets = TopicPartitionList::new();
         for &(partition, next) in &commit.offsets {
@@ -254,6 +255,22 @@ impl Work {
         proof: &ConsumerGroupMetadata,
     ) -> Result<(), KafkaError> {
         producer.send_offsets_to_transaction(offsets, proof, self.shared.config.transaction_timeout)
+    }
+}
+
+/// Waits until the brokers have what was put in. The library's own flush looks every 100 ms whether
+/// they do, which would be the least that a transaction takes.
+pub(super) fn settle(producer: &BaseProducer<Events>, timeout: Duration) -> Result<(), KafkaError> {
+    let until = Instant::now() + timeout;
+    loop {
+        match producer.flush(Duration::ZERO) {
+            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut))
+                if Instant::now() < until =>
+            {
+                producer.poll(GLANCE);
+            }
+            done => return done,
+        }
     }
 }
 

@@ -93,6 +93,10 @@ impl Log for MemoryLog {
         Err(LogError::Closed)
     }
 
+    fn cursor(&self, _: &str, _: &[Topic]) -> Result<Position, LogError> {
+        Err(LogError::Closed)
+    }
+
     fn identity(&self) -> String {
         "memory".to_owned()
     }

@@ -3,6 +3,8 @@
 //! Records keep their topic, their key and the order within a key. How far it came is noted beside
 //! the data, so that a copy that was interrupted goes on where it stopped.
 
+mod cursors;
+
 use std::{
     collections::{BTreeMap, HashMap},
     fs,
@@ -13,7 +15,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Log, LogError, Position};
+use super::{Entry, Log, LogError, Position};
 use crate::domain::{Record, Topic};
 
 /// The most records of one append.
@@ -77,6 +79,37 @@ impl Copied {
     }
 }
 
+/// Whoever goes on in the target where they were in the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Follow {
+    /// The name of the group.
+    pub group: String,
+    /// What it reads.
+    pub topics: Vec<Topic>,
+}
+
+/// What became of a group's position.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Carried {
+    /// It goes on where it was; of several partitions that became one, with the first record that
+    /// was not done in any of them.
+    Over,
+    /// It had not begun, and begins at the beginning.
+    Nowhere,
+    /// The target held records of its topics, or its position, before the copy; it is as it was.
+    Kept,
+}
+
+/// What a copy did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Done {
+    /// Every topic.
+    pub topics: Vec<Copied>,
+    /// Every group, where all topics are whole.
+    pub groups: Vec<(String, Carried)>,
+}
+
 /// How far a copy came, as it is noted.
 #[derive(Debug, Serialize, Deserialize)]
 struct Note {
@@ -90,7 +123,7 @@ struct Note {
     reached: Position,
 }
 
-/// Copies everything in `from` to the end of `to`, and compares. `note` is a file that is there
+/// Copies everything in `from` to the end of `to`, compares, and has `follow` go on there. `note` is a file that is there
 /// while the copy is not complete; `tell` hears how far it came.
 ///
 /// Nobody else may write into either log meanwhile.
@@ -101,8 +134,9 @@ pub async fn copy(
     from: &dyn Log,
     to: &dyn Log,
     note: &Path,
+    follow: &[Follow],
     tell: &(dyn Fn(Progress) + Sync),
-) -> Result<Vec<Copied>, CopyError> {
+) -> Result<Done, CopyError> {
     let end = from.end()?;
     let mut at = match Note::read(note)? {
         Some(known) => known.of(from, to, note)?,
@@ -131,8 +165,16 @@ pub async fn copy(
     }
     let source = sums(from, &Position::default(), &end).await?;
     let target = sums(to, &at.began, &to.end()?).await?;
+    let topics = compare(source, target);
+    let mut groups = Vec::new();
+    if topics.iter().all(Copied::is_whole) {
+        for one in follow {
+            let carried = cursors::carry(from, to, one, &at.began).await?;
+            groups.push((one.group.clone(), carried));
+        }
+    }
     fs::remove_file(note).map_err(|error| unusable(note, &error))?;
-    Ok(compare(source, target))
+    Ok(Done { topics, groups })
 }
 
 fn compare(mut source: BTreeMap<Topic, Sum>, mut target: BTreeMap<Topic, Sum>) -> Vec<Copied> {
@@ -164,8 +206,8 @@ fn take(there: &mut HashMap<Print, u32>, record: &Record) -> bool {
 async fn prints(log: &dyn Log, position: &Position) -> Result<HashMap<Print, u32>, LogError> {
     let mut found = HashMap::new();
     let end = log.end()?;
-    each(log, position, &end, |record| {
-        *found.entry(print(&record)).or_default() += 1;
+    each(log, &Topic::ALL, position, &end, |entry| {
+        *found.entry(print(&entry.record)).or_default() += 1;
     })
     .await?;
     Ok(found)
@@ -179,17 +221,23 @@ async fn sums(
 ) -> Result<BTreeMap<Topic, Sum>, LogError> {
     let mut newest: BTreeMap<Topic, HashMap<String, Print>> = BTreeMap::new();
     let mut totals: BTreeMap<Topic, (u64, Print)> = BTreeMap::new();
-    each(log, position, end, |record| {
-        let (topic, print) = (record.topic, print(&record));
-        if topic.is_compacted() {
-            let newest = newest.entry(topic).or_default();
-            newest.insert(record.key, print);
-        } else {
-            let (count, total) = totals.entry(topic).or_default();
-            *count += 1;
-            add(total, &print);
-        }
-    })
+    each(
+        log,
+        &Topic::ALL,
+        position,
+        end,
+        |Entry { record, .. }| {
+            let (topic, print) = (record.topic, print(&record));
+            if topic.is_compacted() {
+                let newest = newest.entry(topic).or_default();
+                newest.insert(record.key, print);
+            } else {
+                let (count, total) = totals.entry(topic).or_default();
+                *count += 1;
+                add(total, &print);
+            }
+        },
+    )
     .await?;
     for (topic, newest) in newest {
         let (count, total) = totals.entry(topic).or_default();
@@ -205,22 +253,25 @@ async fn sums(
     Ok(sums.collect())
 }
 
-/// Reads from `position` until `end`.
+/// Reads `topics` from `position` until `end`.
 async fn each(
     log: &dyn Log,
+    topics: &[Topic],
     position: &Position,
     end: &Position,
-    mut take: impl FnMut(Record) + Send,
+    mut take: impl FnMut(Entry) + Send,
 ) -> Result<(), LogError> {
-    let mut position = position.clone();
+    let (mut position, end) = (position.clone(), &end.within(topics));
     if position.has_reached(end) {
         return Ok(());
     }
-    let mut follower = log.follow(&Topic::ALL, &position)?;
+    let mut follower = log.follow(topics, &position)?;
     while !position.has_reached(end) {
         let batch = follower.next(MOST).await?;
-        position = batch.through;
-        batch.entries.into_iter().for_each(|it| take(it.record));
+        for (partition, next) in batch.through.parts() {
+            position.advance(partition, next);
+        }
+        batch.entries.into_iter().for_each(&mut take);
     }
     Ok(())
 }

@@ -1,0 +1,123 @@
+//! Instances that die, freeze, stand still, and do not hear how their commits went.
+
+use std::{thread, time::Duration};
+
+use rand::RngExt as _;
+
+use super::{
+    Fleet, LONGER_THAN_A_SESSION, play_under_load, under_load, until_every_partition_moves,
+    until_more_are_taken,
+};
+use crate::{
+    broker::Cluster,
+    harness::{Service, Stage, is_over_kafka, rounds, until},
+    oracle::Oracle,
+};
+
+#[test]
+fn three_instances_that_are_killed_and_frozen_at_random_keep_every_promise() {
+    if !is_over_kafka() {
+        return;
+    }
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 3, &[]);
+    under_load(&mut fleet, "three instances", |fleet, random, oracle| {
+        for round in 0..rounds(6) {
+            let number = random.random_range(0..3);
+            match random.random_range(0..4) {
+                0 => fleet.freeze(number, LONGER_THAN_A_SESSION),
+                1 => fleet.freeze(number, Duration::from_millis(random.random_range(50..2000))),
+                2 => {
+                    let service = fleet.services[number].take().unwrap();
+                    let (status, took) = service.stop();
+                    assert!(status.success(), "{status}");
+                    eprintln!("round {round}: stopped in {took:?}");
+                    fleet.start(number);
+                }
+                _ => {
+                    fleet.kill(number);
+                    until_more_are_taken(oracle, 5);
+                    fleet.start(number);
+                }
+            }
+            until_more_are_taken(oracle, 5);
+        }
+        until_every_partition_moves(&fleet.stages[0], oracle, "instances");
+    });
+    // A frozen one that came back was fenced, and goes on by itself.
+    for number in 0..3 {
+        assert!(fleet.is_running(number), "instance {number} ended");
+    }
+}
+
+#[test]
+fn a_commit_whose_answer_is_lost_is_neither_lost_nor_done_twice() {
+    if !is_over_kafka() {
+        return;
+    }
+    let lossy = [("FAILPOINTS", "kafka.lose-answer=5%return")];
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 2, &lossy);
+    under_load(&mut fleet, "lost answers", |_, _, oracle| {
+        until_more_are_taken(oracle, 40 * rounds(3).min(10));
+    });
+}
+
+#[test]
+fn the_oracle_sees_what_is_said_twice_when_transactions_prove_nothing() {
+    if !is_over_kafka() {
+        return;
+    }
+    let careless = [(
+        "FAILPOINTS",
+        "kafka.lose-answer=30%return;kafka.no-doubt=return",
+    )];
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 1, &careless);
+    let oracle = Oracle::default();
+    play_under_load(&mut fleet, "no doubt", &oracle, |_, _, oracle| {
+        until_more_are_taken(oracle, 60);
+    });
+    until("the oracle to go red", || {
+        let faults = oracle.faults(&fleet.stages[0], "no doubt");
+        faults
+            .iter()
+            .any(|fault| fault.contains("has the revisions"))
+            .then_some(())
+    });
+}
+
+#[test]
+fn a_group_whose_client_stands_still_is_left_and_joined_again() {
+    if !is_over_kafka() {
+        return;
+    }
+    let impatient = "[log.kafka.librdkafka]\n\"max.poll.interval.ms\" = \"7000\"";
+    let stage = Stage::set_at(&Cluster::shared().brokers, impatient);
+    let stuck = [("FAILPOINTS", "kafka.group-poll=200*off->1*sleep(12000)")];
+    let mut fleet = Fleet::set(stage, 2, &stuck);
+    under_load(
+        &mut fleet,
+        "a client that stands still",
+        |fleet, _, oracle| {
+            thread::sleep(LONGER_THAN_A_SESSION);
+            until_every_partition_moves(&fleet.stages[0], oracle, "still");
+        },
+    );
+    assert!(fleet.is_running(0) && fleet.is_running(1));
+}
+
+#[test]
+fn what_a_dead_instance_left_open_holds_up_nobody_for_long() {
+    if !is_over_kafka() {
+        return;
+    }
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 2, &[]);
+    under_load(&mut fleet, "left open", |fleet, _, oracle| {
+        until_more_are_taken(oracle, 10);
+        fleet.kill(1);
+        // It dies with its outputs in an open transaction, and nobody starts it again.
+        let deadly = [("FAILPOINTS", "kafka.before-commit=return")];
+        let mut doomed = Service::spawn(&fleet.stages[1], &deadly);
+        assert!(!doomed.wait().success());
+        until_every_partition_moves(&fleet.stages[0], oracle, "open");
+    });
+    assert!(fleet.is_running(0));
+}
