@@ -371,6 +371,25 @@ fn configuration(folder: &Path, provider: &str, receiver: &str) -> String {
     )
 }
 
+/// What only the command line asks for.
+fn decided_by_hand() -> Vec<Record> {
+    let again = Replay {
+        from: SystemClock.now() - Duration::from_secs(3600),
+        to: SystemClock.now(),
+        requested_at: SystemClock.now(),
+    };
+    let robot = PeopleDecision {
+        what: Decided::ServiceAccount {
+            account: "idp:00u1".parse().unwrap(),
+            behind: vec!["ada@example.com".parse().unwrap()],
+        },
+        evidence: vec!["a test says so".to_owned()],
+        decided_at: SystemClock.now(),
+        undone: false,
+    };
+    vec![again.to_record(), robot.to_record()]
+}
+
 fn is_redelivered(record: &Record) -> bool {
     let delivery: DeliveryRecord = record.read().unwrap();
     delivery.redrive_id.is_some() && delivery.status == DeliveryStatus::Delivered
@@ -413,22 +432,7 @@ async fn every_record_of_a_real_run_fits_the_schema_of_its_type() {
     };
     world.log.append(vec![wish.to_record()]).await.unwrap();
     world.wait_for(Topic::Deliveries, is_redelivered).await;
-    let again = Replay {
-        from: SystemClock.now() - Duration::from_secs(3600),
-        to: SystemClock.now(),
-        requested_at: SystemClock.now(),
-    };
-    let robot = PeopleDecision {
-        what: Decided::ServiceAccount {
-            account: "idp:00u1".parse().unwrap(),
-            behind: vec!["ada@example.com".parse().unwrap()],
-        },
-        evidence: vec!["a test says so".to_owned()],
-        decided_at: SystemClock.now(),
-        undone: false,
-    };
-    let decided = vec![again.to_record(), robot.to_record()];
-    world.log.append(decided).await.unwrap();
+    world.log.append(decided_by_hand()).await.unwrap();
 
     let validators: BTreeMap<_, _> = TYPES.map(|name| (name, validator(name))).into();
     let mut seen = BTreeSet::new();
