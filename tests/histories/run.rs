@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use offkey::{
     catalogue::Catalogue,
-    correlation::{Inputs, Policy, correlate, policy::ProviderFacts, revise},
+    correlation::{Awaited, Inputs, Policy, correlate, policy::ProviderFacts, revise},
     domain::{ImpactId, Outcome, Propagation, Record, Report, Topic},
     log::{Batch, Entry, Partition, Position},
-    projection::{Lens, Projection, Said},
+    projection::{Lens, Projection, Said, Waits},
 };
 
 use crate::story::Place;
@@ -92,7 +93,8 @@ pub(crate) fn tell(batches: &[Vec<Record>], catalogue: &Catalogue) -> Heard {
 }
 
 fn settle(projection: &mut Projection, lens: Lens<'_>, said: &mut BTreeMap<String, Vec<Report>>) {
-    let stale = projection.stale(&[0], 1000).unwrap();
+    // No moment ever passes here.
+    let stale = projection.stale(&[0], 1000, Timestamp::MIN).unwrap();
     let mut news = Vec::new();
     for one in &stale {
         let report = correlate(&Inputs {
@@ -116,8 +118,18 @@ fn settle(projection: &mut Projection, lens: Lens<'_>, said: &mut BTreeMap<Strin
         );
         let all = said.entry(one.change.id.to_string()).or_default();
         all.push(report.clone());
-        news.push(Said { report, records });
+        news.push(Said {
+            report: Some(report),
+            records,
+            due: Vec::new(),
+        });
     }
-    let done: Vec<_> = stale.iter().map(|one| (one.part, one.change.id)).collect();
+    let done = stale.iter().map(|one| Waits {
+        part: one.part,
+        change: one.change.id,
+        due: None,
+        awaited: Awaited::default(),
+    });
+    let done: Vec<Waits> = done.collect();
     projection.settle(&done, &news, &[], lens).unwrap();
 }
