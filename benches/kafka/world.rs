@@ -15,7 +15,7 @@ use sha2::Sha256;
 )]
 mod people;
 
-pub(crate) use people::{address, event_id, keys, leave};
+pub(crate) use people::{address, event_id, just_now, keys, leave};
 
 /// Who sends the webhooks.
 pub(crate) const SOURCE: &str = "hr";
@@ -50,10 +50,10 @@ pub(crate) fn change_of(event: &str) -> ChangeId {
 
 /// A signed webhook of about 1 KB that says that a person left.
 pub(crate) fn request(event: usize, person: usize) -> Vec<u8> {
-    let (id, address) = (event_id(event), address(person));
+    let (id, address, just_now) = (event_id(event), address(person), just_now());
     let time = SystemClock.now().as_second().to_string();
     let body = format!(
-        r#"{{"type":"membership.changed","timestamp":"2026-03-01T00:00:00Z","data":{{"change":"removed","person":{{"email":"{address}"}},"reason":"{:-<REASON$}"}}}}"#,
+        r#"{{"type":"membership.changed","timestamp":"{just_now}","data":{{"change":"removed","person":{{"email":"{address}"}},"reason":"{:-<REASON$}"}}}}"#,
         "left"
     );
     let signature = signer(&id, &time, body.as_bytes()).finalize().into_bytes();

@@ -1,9 +1,11 @@
 //! Invented people, keys and events.
 
+use std::sync::LazyLock;
+
 use jiff::Timestamp;
 use offkey::domain::{
     Account, ChangeId, ChangeKind, Email, Key, KeyInterval, Member, MemberInterval,
-    MembershipChange, PersonRef, Project, Record, Scope,
+    MembershipChange, PersonRef, Project, Record, Scope, whole_microseconds,
 };
 
 /// How many projects there are.
@@ -12,6 +14,12 @@ pub(crate) const PROJECTS: usize = 100;
 /// The moment from which everything is known.
 pub(crate) fn start() -> Timestamp {
     Timestamp::from_second(1_767_225_600).unwrap_or_default()
+}
+
+/// When everything happens: as a rule one hears of it at once.
+pub(crate) fn just_now() -> Timestamp {
+    static BEGIN: LazyLock<Timestamp> = LazyLock::new(|| whole_microseconds(Timestamp::now()));
+    *BEGIN
 }
 
 /// Where a person gets mail.
@@ -26,9 +34,9 @@ pub(crate) fn event_id(event: usize) -> String {
 
 /// About 1 KB that says that a person was deactivated.
 fn okta_event(event: usize, person: usize) -> String {
-    let (uuid, login) = (event_id(event), address(person));
+    let (uuid, login, published) = (event_id(event), address(person), just_now());
     format!(
-        r#"{{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1","source":"https://example.okta.com/api/v1/eventHooks/who1","eventId":"{uuid}","data":{{"events":[{{"uuid":"{uuid}","published":"2026-03-01T00:00:00.000Z","eventType":"user.lifecycle.deactivate","version":"0","displayMessage":"Deactivate Okta user","severity":"INFO","client":{{"userAgent":{{"rawUserAgent":"Mozilla/5.0 (X11; Linux x86_64)","os":"Linux","browser":"FIREFOX"}},"zone":"null","device":"Computer","id":null,"ipAddress":"192.0.2.7"}},"actor":{{"id":"00u1","type":"User","alternateId":"admin@example.com","displayName":"Admin"}},"outcome":{{"result":"SUCCESS"}},"target":[{{"id":"00p{person:012}","type":"User","alternateId":"{login}","displayName":"Person {person}"}}],"transaction":{{"type":"WEB","id":"WtOu0","detail":{{}}}},"authenticationContext":{{"authenticationStep":0,"externalSessionId":"ses0"}}}}]}},"eventTime":"2026-03-01T00:00:01.000Z","contentType":"application/json"}}"#
+        r#"{{"eventType":"com.okta.event_hook","eventTypeVersion":"1.0","cloudEventsVersion":"0.1","source":"https://example.okta.com/api/v1/eventHooks/who1","eventId":"{uuid}","data":{{"events":[{{"uuid":"{uuid}","published":"{published}","eventType":"user.lifecycle.deactivate","version":"0","displayMessage":"Deactivate Okta user","severity":"INFO","client":{{"userAgent":{{"rawUserAgent":"Mozilla/5.0 (X11; Linux x86_64)","os":"Linux","browser":"FIREFOX"}},"zone":"null","device":"Computer","id":null,"ipAddress":"192.0.2.7"}},"actor":{{"id":"00u1","type":"User","alternateId":"admin@example.com","displayName":"Admin"}},"outcome":{{"result":"SUCCESS"}},"target":[{{"id":"00p{person:012}","type":"User","alternateId":"{login}","displayName":"Person {person}"}}],"transaction":{{"type":"WEB","id":"WtOu0","detail":{{}}}},"authenticationContext":{{"authenticationStep":0,"externalSessionId":"ses0"}}}}]}},"eventTime":"{published}","contentType":"application/json"}}"#
     )
 }
 
@@ -126,7 +134,7 @@ pub(crate) fn keys(
 /// That a person left.
 pub(crate) fn leave(person: usize) -> anyhow::Result<Record> {
     let event = format!("leave-{person}");
-    let at = start() + jiff::SignedDuration::from_hours(24 * 60);
+    let at = just_now();
     let change = MembershipChange {
         id: ChangeId::derive("okta", &event),
         source: "okta".to_owned(),
