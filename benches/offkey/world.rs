@@ -3,9 +3,12 @@
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use offkey::domain::{
-    Account, ChangeId, ChangeKind, Email, Key, KeyInterval, Member, MemberInterval,
-    MembershipChange, PersonRef, Project, Record, Scope, whole_microseconds,
+use offkey::{
+    clock::{Clock as _, SystemClock},
+    domain::{
+        Account, ChangeId, ChangeKind, Email, Key, KeyInterval, Member, MemberInterval,
+        MembershipChange, PersonRef, Project, Record, Scope, whole_microseconds,
+    },
 };
 
 /// How many projects there are.
@@ -18,7 +21,7 @@ pub(crate) fn start() -> Timestamp {
 
 /// When everything happens: as a rule one hears of it at once.
 pub(crate) fn just_now() -> Timestamp {
-    static BEGIN: LazyLock<Timestamp> = LazyLock::new(|| whole_microseconds(Timestamp::now()));
+    static BEGIN: LazyLock<Timestamp> = LazyLock::new(|| whole_microseconds(SystemClock.now()));
     *BEGIN
 }
 

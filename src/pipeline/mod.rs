@@ -152,7 +152,12 @@ impl Pipeline {
         shutdown: &CancellationToken,
     ) -> Result<(), PipelineError> {
         if work.looks_count_at.is_none() && projection.has_new_looks()? {
-            work.looks_count_at = Some(self.log.end()?);
+            work.looks_count_at = match self.log.end() {
+                Ok(end) => Some(end),
+                // Asked again with the next turn.
+                Err(error) if error.is_retriable() => None,
+                Err(error) => return Err(error.into()),
+            };
         }
         let position = projection.position()?;
         let is_read = |end: &Position| position.has_reached(end);

@@ -171,6 +171,7 @@ fn the_oracle_sees_what_is_said_twice() {
     stage.wait_until_ready();
     // A change that is sent before its first look at the provider is judged again because of it.
     until("its own look", || (look() != before).then_some(()));
+    stage.wait_until_read();
     send_and_wait(&stage, &oracle, "first");
     assert!(oracle.faults(&stage, "said once").is_empty());
     // A person's next change has the one before judged again; nothing of it is news.

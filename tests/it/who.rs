@@ -411,16 +411,11 @@ fn shuffled_changes_lead_to_the_same_end_and_no_loss_is_missed() {
                 "{person} {change}: {:?}",
                 report.outcome
             );
-            let status = if *is_undone {
-                Status::Superseded
-            } else {
-                Status::Open
-            };
-            let all = holds(&report);
-            assert!(
-                all.iter().all(|one| one.status == status),
-                "{person} {change}"
-            );
+            // Whether it was checked by then is another matter.
+            let is_superseded = |one: &&Impact| one.status == Status::Superseded;
+            let superseded = holds(&report).into_iter().filter(is_superseded).count();
+            let expected = if *is_undone { held } else { 0 };
+            assert_eq!(superseded, expected, "{person} {change}");
         }
         let preview = stage.offkey(&["people", "show", &format!("{person}@example.com")]);
         assert!(preview.status.success(), "{preview:?}");

@@ -59,7 +59,14 @@ pub(super) fn person_at_once(
             let known: Option<String> = known
                 .query_row([&change.source, account], |row| row.get(0))
                 .optional()?;
-            let Some(known) = known else { return Ok(None) };
+            let Some(known) = known else {
+                let Some(email) = &who.email else {
+                    return Ok(None);
+                };
+                let spelled = identities.rules.spell(email);
+                let new = newcomer(db, (&change.source, account), &spelled, identities)?;
+                return Ok(new.map(|(_, person)| person));
+            };
             Some(known)
         }
     };
@@ -73,6 +80,44 @@ pub(super) fn person_at_once(
             Some(by_account).filter(|one| by_email.as_ref() == Some(one))
         }
     })
+}
+
+/// The row and the person of an account that nobody saw yet, where its address is plain: then no
+/// fold comes to another end. Nothing: it may.
+fn newcomer(
+    db: &Transaction<'_>,
+    (system, account): (&str, &str),
+    email: &Email,
+    identities: &Identities,
+) -> Result<Option<(i64, String)>, ProjectionError> {
+    let anchor = format!("{system}:{account}");
+    let mut links = identities.links.iter();
+    if links.any(|link| link.accounts.contains(&anchor))
+        || identities.rules.read(system, account).is_some()
+    {
+        return Ok(None);
+    }
+    let mut touched = db.prepare_cached(
+        "SELECT 1 FROM accounts WHERE system = ?1 AND account = ?2
+         UNION ALL SELECT 1 FROM decision_anchors WHERE anchor IN (?3, ?4)",
+    )?;
+    if touched.exists(params![system, account, anchor, email.as_str()])? {
+        return Ok(None);
+    }
+    let Some(person) = plain_address(db, email, identities, true)? else {
+        return Ok(None);
+    };
+    let mut others =
+        db.prepare_cached("SELECT 1 FROM accounts WHERE person = ?1 AND system = ?2")?;
+    if others.exists([person.as_str(), system])? {
+        return Ok(None);
+    }
+    let row = db
+        .prepare_cached(
+            "INSERT INTO accounts (system, account, person, plain) VALUES (?1, ?2, ?3, 1)",
+        )?
+        .insert([system, account, &person])?;
+    Ok(Some((row, person)))
 }
 
 /// Whose the address is, where that is plain; `learn` one that nobody had.
@@ -222,7 +267,17 @@ pub(super) fn account(
         learn_name(db, known, shown)?;
         return Ok((known.row, known.person.clone()));
     }
-    let row = ensure_account(db, shown.provider, &shown.account.id, identities)?;
+    let new = match (&known, &email) {
+        (None, Some(email)) => {
+            let name = (shown.provider, shown.account.id.as_str());
+            newcomer(db, name, email, identities)?
+        }
+        _ => None,
+    };
+    let row = match &new {
+        Some((row, _)) => *row,
+        None => ensure_account(db, shown.provider, &shown.account.id, identities)?,
+    };
     db.prepare_cached("UPDATE accounts SET in_inventory = 1 WHERE id = ?1")?
         .execute([row])?;
     db.prepare_cached(
@@ -244,6 +299,9 @@ pub(super) fn account(
         sighting: None,
     });
     learn_name(db, &known, shown)?;
+    if let Some(new) = new {
+        return Ok(new);
+    }
     let seed = Seed::Account(shown.provider.to_owned(), shown.account.id.clone());
     settle(db, vec![seed], lens, touched)?;
     let mut person = db.prepare_cached("SELECT person FROM accounts WHERE id = ?1")?;

@@ -307,6 +307,18 @@ path = {archive:?}
     pub(crate) fn wait_until_ready(&self) {
         until("the service to be ready", || self.is_ready().then_some(()));
         until("the inventory", || self.has_inventory().then_some(()));
+        self.wait_until_read();
+    }
+
+    /// Waits until the service has read what the log holds now: what was seen in one look at a
+    /// provider can lie in several partitions.
+    pub(crate) fn wait_until_read(&self) {
+        let log = self.attach();
+        let end = until("the end of the log", || log.end().ok());
+        until("the service to have read it", || {
+            let position = self.read(|reader| reader.position().unwrap())?;
+            position.has_reached(&end).then_some(())
+        });
     }
 
     pub(crate) fn is_ready(&self) -> bool {
