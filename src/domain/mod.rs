@@ -9,6 +9,7 @@ pub mod id;
 pub mod impact;
 pub mod inventory;
 pub mod observed;
+pub mod outcome;
 pub mod passed;
 pub mod person;
 pub mod preview;
@@ -22,11 +23,12 @@ pub use change::{ChangeKind, MembershipChange, RoleChange};
 pub use consequence::{Consequence, Replacement, Returns};
 pub use fate::{Fate, Propagation};
 pub use id::{ChangeId, ImpactId};
-pub use impact::{Impact, Outcome, OutcomeResult, Report, Severity, Status};
+pub use impact::{Impact, Severity, Status};
 pub use inventory::{
     Account, FormerAddress, Key, KeyInterval, KeyUse, Member, MemberInterval, Project,
 };
 pub use observed::Observed;
+pub use outcome::{Outcome, OutcomeResult, Report};
 pub use person::{Email, PersonRef};
 pub use quarantine::{Quarantined, Refused};
 pub use record::{Record, Topic, whole_microseconds};
