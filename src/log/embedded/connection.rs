@@ -94,8 +94,34 @@ pub(super) fn check_tail(db: &Connection) -> Result<(), LogError> {
             "rows lie beyond the head of the log".to_owned(),
         ));
     }
+    check_index(db)?;
     for topic in Topic::ALL {
         check_chain(db, topic.name())?;
+    }
+    Ok(())
+}
+
+/// Readers find rows by their topic: what they would not find there would be passed over.
+fn check_index(db: &Connection) -> Result<(), LogError> {
+    let failed = |error: rusqlite::Error| classify(&error);
+    let mut newest = db
+        .prepare("SELECT topic, base FROM batches NOT INDEXED ORDER BY base DESC LIMIT ?1")
+        .map_err(failed)?;
+    let mut by_topic = db
+        .prepare("SELECT 1 FROM batches INDEXED BY batches_by_topic WHERE topic = ?1 AND base = ?2")
+        .map_err(failed)?;
+    let mut rows = newest.query([CHECKED_TAIL]).map_err(failed)?;
+    while let Some(row) = rows.next().map_err(failed)? {
+        let found: (String, i64) = row
+            .get(0)
+            .and_then(|topic| Ok((topic, row.get(1)?)))
+            .map_err(failed)?;
+        if !by_topic.exists((&found.0, found.1)).map_err(failed)? {
+            return Err(LogError::Corrupt(format!(
+                "the batch at offset {} is not found under its topic; restore it from a backup",
+                found.1
+            )));
+        }
     }
     Ok(())
 }
