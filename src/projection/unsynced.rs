@@ -9,7 +9,7 @@ use std::fs;
 
 use rusqlite::{Connection, OptionalExtension};
 
-use super::{meta, put_meta};
+use super::file::{meta, put_meta};
 
 const RUN: &str = "written_in_run";
 
@@ -28,7 +28,7 @@ pub(super) fn begin(db: &Connection) -> rusqlite::Result<&'static str> {
     };
     db.pragma_update(None, "synchronous", "FULL")?;
     put_meta(db, RUN, &run)?;
-    Ok(if bring_home(db)? { "OFF" } else { "NORMAL" })
+    Ok(if checkpoint(db)? { "OFF" } else { "NORMAL" })
 }
 
 /// Syncs what was written, and then says so.
@@ -39,15 +39,15 @@ pub(super) fn end(db: &Connection) -> rusqlite::Result<()> {
     db.pragma_update(None, "synchronous", "FULL")?;
     // A checkpoint syncs only when it has something to bring, and then the whole file.
     put_meta(db, RUN, &run)?;
-    if bring_home(db)? {
+    if checkpoint(db)? {
         db.execute("DELETE FROM meta WHERE name = ?1", [RUN])?;
-        bring_home(db)?;
+        checkpoint(db)?;
     }
     Ok(())
 }
 
 /// Brings the write-ahead log into the file and syncs it; false when somebody's reading hindered it.
-fn bring_home(db: &Connection) -> rusqlite::Result<bool> {
+fn checkpoint(db: &Connection) -> rusqlite::Result<bool> {
     let busy: Option<i64> = db
         .query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))
         .optional()?;
@@ -65,7 +65,7 @@ mod tests {
     use rusqlite::Connection;
 
     use super::{RUN, begin, end, is_whole, this_run};
-    use crate::projection::{connect, meta, put_meta};
+    use crate::projection::file::{connect, meta, put_meta};
 
     fn file() -> (tempfile::TempDir, Connection) {
         let folder = tempfile::tempdir().unwrap();

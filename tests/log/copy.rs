@@ -186,19 +186,19 @@ async fn a_sink_goes_on_behind_what_it_had_delivered(#[case] from: Engine, #[cas
     assert_eq!(&before | &after, ids);
 }
 
+/// Appends one impact.
+async fn impact(log: &dyn Log, id: &str) {
+    let impact = record(Topic::Impacts, "k", id);
+    log.append(vec![impact]).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_was_in_the_target_before_is_not_passed_over() {
     let (from, to) = (Place::of(Engine::Embedded), Place::of(Engine::Embedded));
     let (source, target) = (from.serve(), to.serve());
-    source
-        .append(vec![record(Topic::Impacts, "k", "1")])
-        .await
-        .unwrap();
+    impact(&*source, "1").await;
     deliver(&*source, |count| count == 1).await;
-    target
-        .append(vec![record(Topic::Impacts, "k", "native")])
-        .await
-        .unwrap();
+    impact(&*target, "native").await;
     let note = from.folder.path().join("copy.json");
     let sinks = [sink()];
     let done = copy(&*source, &*target, &note, &sinks, &|_| {});
@@ -214,10 +214,7 @@ async fn what_was_in_the_target_before_is_not_passed_over() {
 async fn a_sink_that_had_not_begun_begins_at_the_beginning() {
     let (from, to) = (Place::of(Engine::Embedded), Place::of(Engine::Embedded));
     let (source, target) = (from.serve(), to.serve());
-    source
-        .append(vec![record(Topic::Impacts, "k", "1")])
-        .await
-        .unwrap();
+    impact(&*source, "1").await;
     let note = from.folder.path().join("copy.json");
     let sinks = [sink()];
     let done = copy(&*source, &*target, &note, &sinks, &|_| {});

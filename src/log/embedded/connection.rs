@@ -10,7 +10,7 @@ use crate::{domain::Topic, log::LogError};
 const SCHEMA: &str = include_str!("schema.sql");
 /// `PRAGMA user_version` of the schema above.
 const VERSION: i64 = 1;
-/// How many rows at the end of each topic are checked for gaps at open.
+/// How many rows at the end, of the log and of each topic, are checked at open.
 const CHECKED_TAIL: i64 = 1000;
 
 /// Opens the file to write, creating it when there is none.

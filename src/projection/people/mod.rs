@@ -100,11 +100,11 @@ fn newcomer(
     {
         return Ok(None);
     }
-    let mut touched = db.prepare_cached(
+    let mut met = db.prepare_cached(
         "SELECT 1 FROM accounts WHERE system = ?1 AND account = ?2
          UNION ALL SELECT 1 FROM decision_anchors WHERE anchor IN (?3, ?4)",
     )?;
-    if touched.exists(params![system, account, anchor, email.as_str()])? {
+    if met.exists(params![system, account, anchor, email.as_str()])? {
         return Ok(None);
     }
     let Some(person) = plain_address(db, email, identities, true)? else {
