@@ -122,8 +122,9 @@ fn load(stages: &[Stage], oracle: &Oracle, (count, stop): (&AtomicUsize, &Atomic
         let first = random.random_range(0..stages.len());
         let mut turns = (0..stages.len()).map(|turn| &stages[(first + turn) % stages.len()]);
         turns.any(|stage| oracle.send(stage, &id, &email, change));
-        // Enough for a story, and little enough to read it back again and again.
-        thread::sleep(Duration::from_millis(10));
+        // Enough for a story, and little enough to read it back again and again, and for instances
+        // that share two processors with their brokers and an unoptimised build to keep up.
+        thread::sleep(Duration::from_millis(25));
     }
 }
 
