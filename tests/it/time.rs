@@ -4,12 +4,22 @@ use std::{
     fs,
     path::PathBuf,
     process::{Command, Output},
+    sync::LazyLock,
 };
 
 use jiff::{SignedDuration, Timestamp};
 use offkey::domain::ChangeId;
 
 use crate::harness::{Mood, SECRET, Service, Stage, request, require, signed_at, until};
+
+/// Where libfaketime lies. Asked once: each time its wrapper leaves shared memory behind, under a name
+/// that a later process of the same number cannot have.
+static LIBRARY: LazyLock<String> = LazyLock::new(|| {
+    let said = Command::new("faketime")
+        .args(["-f", "+0", "printenv", "LD_PRELOAD"])
+        .output();
+    text_of(&said.unwrap())
+});
 
 /// The file that says what time it is for the service.
 pub(crate) struct FakeClock(PathBuf);
@@ -39,12 +49,9 @@ impl FakeClock {
 
     /// Starts the service on this clock. What measures how long something takes stays real.
     pub(crate) fn start(&self, stage: &Stage) -> Service {
-        let said = Command::new("faketime")
-            .args(["-f", "+0", "printenv", "LD_PRELOAD"])
-            .output();
         let mut wrapper = Command::new("env");
         wrapper
-            .arg(format!("LD_PRELOAD={}", text_of(&said.unwrap())))
+            .arg(format!("LD_PRELOAD={}", *LIBRARY))
             .arg(format!("FAKETIME_TIMESTAMP_FILE={}", self.0.display()))
             .args([
                 "FAKETIME_NO_CACHE=1",
