@@ -98,3 +98,12 @@ pub(crate) fn prefix() -> String {
     let number = NEXT.fetch_add(1, Ordering::Relaxed);
     format!("t{}-{number}.", std::process::id())
 }
+
+/// What a configuration says of a log at `brokers`, under a prefix of its own; `more` adds to it.
+pub(crate) fn log_at(brokers: &str, more: &str) -> String {
+    format!(
+        "kind = \"kafka\"\n[log.kafka]\nbrokers = {brokers:?}\nprefix = {:?}\npartitions = 4\n\
+         session_timeout = \"6s\"\ntransaction_timeout = \"6s\"\nappend_timeout = \"2s\"\n{more}",
+        prefix(),
+    )
+}

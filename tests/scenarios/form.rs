@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use offkey::{
-    correlation::{Policy, policy::GroupMapping},
+    correlation::policy::GroupMapping,
     domain::{ChangeKind, Fate, OutcomeResult, Returns, Scope, Severity, Status},
 };
 use serde::{Deserialize, Deserializer, de::Error as _};
@@ -45,7 +45,8 @@ pub(crate) struct Given {
     pub(crate) key: Vec<KeyGiven>,
     /// What else happened, to the person or to others.
     pub(crate) change: Vec<Change>,
-    pub(crate) policy: Option<Policy>,
+    /// As in a configuration.
+    pub(crate) policy: Option<toml::Table>,
     /// What groups open.
     pub(crate) group: Vec<GroupMapping>,
     /// When the newest complete look at a provider began.

@@ -1,7 +1,8 @@
 //! Scenarios: what is given, what changes, and the report that must come of it.
 //!
 //! Each `*.toml` beside this file holds the scenarios of one theme; `README.md` explains the form.
-//! They run through the public pure function: no service, no log, no clock.
+//! All of them run three times: through the public pure function, and through a running service
+//! over the embedded log and over Kafka.
 
 #![expect(
     clippy::panic,
@@ -9,8 +10,13 @@
     reason = "a scenario that cannot be read should stop the test"
 )]
 
+#[path = "../broker/mod.rs"]
+mod broker;
 mod form;
+mod live;
+mod pure;
 mod said;
+mod told;
 mod world;
 
 use std::{
@@ -19,9 +25,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use offkey::catalogue::Catalogue;
+use offkey::{catalogue::Catalogue, domain::Report};
 
-use self::form::{Scenario, Theme};
+use self::{
+    form::{Scenario, Theme},
+    world::World,
+};
 
 /// There are so many at least: a theme that gets lost is noticed.
 const AT_LEAST: usize = 80;
@@ -54,16 +63,21 @@ fn scenarios() -> Vec<(String, String, Theme, Scenario)> {
     all
 }
 
-#[test]
-fn every_scenario_comes_out_as_it_is_written() {
-    let catalogue = Catalogue::built_in().unwrap();
+/// Fails with everything about the scenarios whose report, as `tell` has it, is another one.
+fn all_come_out(tell: impl Fn(&[World<'_>]) -> Vec<Report>) {
     let all = scenarios();
+    let worlds = all.iter().enumerate().map(|(number, one)| {
+        let (_, _, theme, scenario) = one;
+        World::new(theme, scenario, format!("s{number:03}-"))
+    });
+    let worlds: Vec<World<'_>> = worlds.collect();
+    let reports = tell(&worlds);
+    assert_eq!(reports.len(), all.len());
     let mut failed = Vec::new();
-    for (file, text, theme, scenario) in &all {
-        let report = world::report(&theme.given, scenario, &catalogue);
+    for ((file, text, _, scenario), report) in all.iter().zip(&reports) {
         let (expected, got) = (
             said::expected(&scenario.report),
-            said::got(&scenario.report, &report),
+            said::got(&scenario.report, report),
         );
         if expected != got {
             failed.push(format!(
@@ -83,6 +97,30 @@ fn every_scenario_comes_out_as_it_is_written() {
         count.0,
         count.1
     );
+}
+
+#[test]
+fn every_scenario_comes_out_of_the_pure_function_as_it_is_written() {
+    let catalogue = Catalogue::built_in().unwrap();
+    let report = |world: &World<'_>| pure::report(&world.plain(), &catalogue);
+    all_come_out(|worlds| worlds.iter().map(report).collect());
+}
+
+#[test]
+fn every_scenario_comes_out_of_a_service_as_it_is_written() {
+    all_come_out(|worlds| live::reports(worlds, String::new));
+}
+
+/// The settings of a log on a real Kafka, which nobody else uses.
+#[cfg(feature = "kafka")]
+fn kafka() -> String {
+    broker::log_at(&broker::Cluster::shared().brokers, "")
+}
+
+#[cfg(feature = "kafka")]
+#[test]
+fn every_scenario_comes_out_of_a_service_over_kafka_as_it_is_written() {
+    all_come_out(|worlds| live::reports(worlds, kafka));
 }
 
 #[test]

@@ -1,59 +1,234 @@
-//! Builds what a scenario gives, and asks the pure function.
-
-use std::collections::{BTreeMap, BTreeSet};
+//! What a scenario gives, as the domain's own values.
 
 use jiff::Timestamp;
 use offkey::{
-    catalogue::Catalogue,
-    correlation::{
-        Inputs, PersonHistory, Policy, correlate,
-        ownership::{Departure, Look},
-        policy::ProviderFacts,
-        ties::Behind,
-    },
+    correlation::policy::{GroupMapping, ProviderFacts},
     domain::{
         Account, ChangeId, Email, Key, KeyInterval, KeyUse, Member, MemberInterval,
-        MembershipChange, PersonRef, Project, Propagation, Report, RoleChange, Scope,
+        MembershipChange, PersonRef, Project, Propagation, RoleChange, Scope,
     },
 };
 
-use crate::form::{Change, Given, KeyGiven, MemberGiven, Scenario, parse_moment};
+use crate::form::{Change, Given, KeyGiven, MemberGiven, Scenario, Theme, parse_moment};
 
 const PERSON: &str = "ada";
 
-/// The report of `scenario`, whose file gives `common`.
-pub(crate) fn report(common: &Given, scenario: &Scenario, catalogue: &Catalogue) -> Report {
-    let given = [common, &scenario.given];
-    let person = given.iter().rev().find_map(|one| one.person.as_deref());
-    let person = person.unwrap_or(PERSON);
-    let change = membership_change(&scenario.change, person);
-    let mut history = history(given, person);
-    history.changes.push(change.clone());
-    let passed = given.iter().rev().find_map(|one| one.passed);
-    history
-        .passed
-        .extend(passed.map(|passed| (change.id, passed)));
-    correlate(&Inputs {
-        change: &change,
-        history: &history,
-        catalogue,
-        policy: &policy(given),
-    })
+/// A scenario, with what its file gives to all of its scenarios.
+#[derive(Debug, Clone)]
+pub(crate) struct World<'a> {
+    /// The file's first.
+    given: [&'a Given; 2],
+    pub(crate) scenario: &'a Scenario,
+    /// What the names of its people, providers and sources begin with, so that nothing in it is
+    /// anything in another one.
+    pub(crate) prefix: String,
 }
 
-fn policy(given: [&Given; 2]) -> Policy {
-    let said = given.iter().rev().find_map(|one| one.policy.clone());
-    let mut policy = said.unwrap_or_default();
-    for (name, provider) in given.iter().flat_map(|one| &one.provider) {
-        let facts = ProviderFacts {
-            kind: provider.kind.clone(),
-            propagation: propagation(provider.propagation.as_deref()),
-        };
-        policy.providers.insert(name.clone(), facts);
+impl<'a> World<'a> {
+    pub(crate) fn new(theme: &'a Theme, scenario: &'a Scenario, prefix: String) -> Self {
+        Self {
+            given: [&theme.given, &scenario.given],
+            scenario,
+            prefix,
+        }
     }
-    let groups = given.iter().flat_map(|one| &one.group);
-    policy.groups = groups.cloned().collect();
-    policy
+
+    /// The same with its names as the scenario has them.
+    pub(crate) fn plain(&self) -> Self {
+        Self {
+            prefix: String::new(),
+            ..self.clone()
+        }
+    }
+
+    /// All that is given of one sort.
+    pub(crate) fn all<T>(&self, of: fn(&'a Given) -> &'a [T]) -> impl Iterator<Item = &'a T> {
+        self.given.into_iter().flat_map(of)
+    }
+
+    /// What is given once; what the scenario says counts.
+    pub(crate) fn one<T>(&self, of: fn(&'a Given) -> Option<T>) -> Option<T> {
+        self.given.into_iter().rev().find_map(of)
+    }
+
+    /// Whose change it is.
+    pub(crate) fn person(&self) -> &'a str {
+        self.one(|given| given.person.as_deref()).unwrap_or(PERSON)
+    }
+
+    pub(crate) fn name(&self, plain: &str) -> String {
+        format!("{}{plain}", self.prefix)
+    }
+
+    /// The provider and the project of PROVIDER/PROJECT.
+    pub(crate) fn place(&self, text: &str) -> (String, String) {
+        let (provider, project) = text.split_once('/').unwrap();
+        (self.name(provider), project.to_owned())
+    }
+
+    /// Robots have no address.
+    pub(crate) fn address(&self, who: &str) -> Option<Email> {
+        let text = format!("{}@example.com", self.name(who));
+        (!who.starts_with("bot-")).then(|| Email::parse(&text).unwrap())
+    }
+
+    pub(crate) fn account(&self, who: &str) -> Account {
+        Account {
+            id: self.name(who),
+            email: self.address(who),
+            name: None,
+        }
+    }
+
+    pub(crate) fn providers(&self) -> impl Iterator<Item = (String, ProviderFacts)> {
+        let all = self.given.into_iter().flat_map(|one| &one.provider);
+        all.map(|(name, provider)| {
+            let facts = ProviderFacts {
+                kind: provider.kind.clone(),
+                propagation: propagation(provider.propagation.as_deref()),
+            };
+            (self.name(name), facts)
+        })
+    }
+
+    pub(crate) fn groups(&self) -> impl Iterator<Item = GroupMapping> {
+        self.all(|given| &given.group).map(|group| GroupMapping {
+            source: self.name(&group.source),
+            provider: self.name(&group.provider),
+            ..group.clone()
+        })
+    }
+
+    /// When the newest complete look at a provider began.
+    pub(crate) fn complete_looks(&self) -> impl Iterator<Item = (String, Timestamp)> {
+        let all = self.given.into_iter().flat_map(|one| &one.look);
+        all.map(|(name, at)| (self.name(name), *at))
+    }
+
+    /// When the newest look ended where that was not complete.
+    pub(crate) fn partial_looks(&self) -> impl Iterator<Item = (String, Timestamp)> {
+        let all = self.given.into_iter().flat_map(|one| &one.part);
+        all.map(|(name, at)| (self.name(name), *at))
+    }
+
+    /// The keys with which Offkey reads providers, each with its provider.
+    pub(crate) fn own_keys(&self) -> impl Iterator<Item = (String, String)> {
+        let own = self.all(|given| &given.key).filter(|key| key.ours);
+        own.map(|key| (self.place(&key.place).0, key.id.clone()))
+    }
+
+    pub(crate) fn members(&self) -> impl Iterator<Item = Member> {
+        self.all(|given| &given.member).map(|one| self.member(one))
+    }
+
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key> {
+        self.all(|given| &given.key).map(|one| self.key(one))
+    }
+
+    /// The change that the report is of.
+    pub(crate) fn change(&self) -> MembershipChange {
+        self.membership_change(&self.scenario.change)
+    }
+
+    /// What else happened, each with the one to whom it did.
+    pub(crate) fn other_changes(&self) -> impl Iterator<Item = (&'a str, MembershipChange)> {
+        let all = self.all(|given| &given.change);
+        all.map(|one| (self.whose(one), self.membership_change(one)))
+    }
+
+    fn whose(&self, change: &'a Change) -> &'a str {
+        change.who.as_deref().unwrap_or(self.person())
+    }
+
+    fn member(&self, given: &MemberGiven) -> Member {
+        let (provider, project) = self.place(&given.place);
+        Member {
+            provider,
+            project,
+            account: self.account(&given.who),
+            formerly: Vec::new(),
+            history: vec![MemberInterval {
+                valid_from: given.from,
+                valid_to: given.until,
+                last_seen: given.seen.or(given.until),
+                observed_at: given.from.unwrap_or_else(new_year),
+                roles: vec![given.role.clone()],
+            }],
+        }
+    }
+
+    fn key(&self, given: &KeyGiven) -> Key {
+        let (provider, project) = self.place(&given.place);
+        let from = given.from.unwrap_or_else(new_year);
+        let interval = |by: &str, from, until, seen| KeyInterval {
+            valid_from: Some(from),
+            valid_to: until,
+            last_seen: seen,
+            observed_at: from,
+            creator: self.account(by),
+            scopes: given.scopes.clone(),
+        };
+        let seen = given.seen.or(given.until);
+        let mut history = vec![interval(&given.by, from, given.until, seen)];
+        if let (Some(until), Some(next)) = (given.until, given.then_by.as_deref()) {
+            history.push(interval(next, until, None, None));
+        }
+        let uses = given.requests.map(|requests_7d| KeyUse {
+            as_of: parse_moment("2026-02-28").unwrap(),
+            requests_7d,
+            last_used_at: given.used,
+        });
+        Key {
+            provider,
+            project,
+            id: given.id.clone(),
+            label: given.label.clone().unwrap_or_else(|| given.id.clone()),
+            class: given.class.clone(),
+            created_at: Some(from),
+            expires_at: given.expires,
+            tags: given.tags.clone(),
+            history,
+            uses: uses.into_iter().collect(),
+        }
+    }
+
+    fn membership_change(&self, given: &'a Change) -> MembershipChange {
+        let who = self.whose(given);
+        let source = self.name(given.source.as_deref().unwrap_or("hr"));
+        let at = given.at.unwrap();
+        let event_id = format!("{who}/{}/{at}", given.what);
+        let roles = (given.role_from.clone(), given.role_to.clone());
+        let email = self.address(who);
+        MembershipChange {
+            id: ChangeId::derive(&source, &event_id),
+            source,
+            event_id,
+            change: given.what,
+            person: PersonRef {
+                account: email.is_none().then(|| self.name(who)),
+                email,
+                ..PersonRef::default()
+            },
+            scope: self.scope(given.scope.as_ref()),
+            effective_at: at,
+            not_before: given.not_before,
+            published_at: given.announced.unwrap_or(at),
+            role: match roles {
+                (None, None) => None,
+                (from, to) => Some(RoleChange { from, to }),
+            },
+            actor: None,
+            reason: given.reason.clone(),
+        }
+    }
+
+    fn scope(&self, given: Option<&Scope>) -> Scope {
+        let mut scope = given.cloned().unwrap_or(Scope::Organisation {});
+        if let Scope::Provider { provider } | Scope::Project { provider, .. } = &mut scope {
+            *provider = self.name(provider);
+        }
+        scope
+    }
 }
 
 fn propagation(said: Option<&str>) -> Propagation {
@@ -68,132 +243,7 @@ fn propagation(said: Option<&str>) -> Propagation {
     }
 }
 
-fn history(given: [&Given; 2], person: &str) -> PersonHistory {
-    let members: Vec<Member> = given
-        .iter()
-        .flat_map(|one| &one.member)
-        .map(member)
-        .collect();
-    let keys: Vec<Key> = given.iter().flat_map(|one| &one.key).map(key).collect();
-    let also = others_tied(given);
-    let is_theirs = |key: &Key| {
-        let mut makers = key.history.iter().map(|interval| &interval.creator.id);
-        makers.any(|maker| maker == person || also.contains(&maker.as_str()))
-    };
-    let (theirs, others): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(is_theirs);
-    let own_keys = given.iter().flat_map(|one| &one.key).filter(|key| key.ours);
-    let own_keys = own_keys.map(|key| (place(&key.place).0, key.id.clone()));
-    let of_members = members
-        .iter()
-        .filter(|member| member.account.id == person)
-        .map(|member| member.provider.clone());
-    let of_keys = theirs.iter().map(|key| key.provider.clone());
-    let providers: BTreeSet<_> = of_members.chain(of_keys).collect();
-    let places: BTreeSet<_> = theirs
-        .iter()
-        .map(|key| (key.provider.clone(), key.project.clone()))
-        .collect();
-    let (own, of_others): (Vec<_>, Vec<_>) = given
-        .iter()
-        .flat_map(|one| &one.change)
-        .partition(|change| change.who.as_deref().is_none_or(|who| who == person));
-    let mut history = PersonHistory {
-        person: address(person).map_or_else(|| format!("hr:{person}"), |email| email.to_string()),
-        name: None,
-        changes: own
-            .into_iter()
-            .map(|one| membership_change(one, person))
-            .collect(),
-        accounts: providers
-            .iter()
-            .map(|provider| (provider.clone(), person.to_owned()))
-            .collect(),
-        keys: theirs,
-        projects: places.into_iter().map(project).collect(),
-        departures: departures(&members, &of_others),
-        members,
-        others,
-        own_keys: own_keys.collect(),
-        looks: looks(given),
-        ..PersonHistory::default()
-    };
-    tie(given, person, &providers, &mut history);
-    history
-}
-
-/// The accounts that are the person's in another way than simply theirs.
-fn others_tied(given: [&Given; 2]) -> Vec<&str> {
-    let behind = given.into_iter().flat_map(|one| &one.behind);
-    let perhaps = given.into_iter().flat_map(|one| &one.perhaps);
-    let behind = behind.map(|one| one.who.as_str());
-    behind.chain(perhaps.map(|one| one.who.as_str())).collect()
-}
-
-/// Says how, at every provider.
-fn tie(
-    given: [&Given; 2],
-    person: &str,
-    providers: &BTreeSet<String>,
-    history: &mut PersonHistory,
-) {
-    let candidates = given.iter().flat_map(|one| one.candidates.clone());
-    history.candidates = candidates.collect();
-    for provider in providers {
-        let name = |who: &str| (provider.clone(), who.to_owned());
-        for one in given.iter().flat_map(|one| &one.behind) {
-            let behind = Behind {
-                service: one.who.clone(),
-                others: one.others.clone(),
-            };
-            history.behind.insert(name(&one.who), behind);
-        }
-        for one in given.iter().flat_map(|one| &one.perhaps) {
-            history.accounts.push(name(&one.who));
-            history.doubtful.insert(name(&one.who), one.of.clone());
-        }
-        if !history.candidates.is_empty() {
-            let candidates = history.candidates.clone();
-            history.doubtful.insert(name(person), candidates);
-        }
-    }
-}
-
-/// Where the members left.
-fn departures(
-    members: &[Member],
-    changes: &[&Change],
-) -> BTreeMap<(String, String), Vec<Departure>> {
-    let mut departures = BTreeMap::new();
-    for member in members {
-        let id = member.account.id.as_str();
-        let of_them = changes
-            .iter()
-            .filter(|change| change.who.as_deref() == Some(id));
-        let of_them: Vec<_> = of_them.map(|one| membership_change(one, id)).collect();
-        let name = (member.provider.clone(), id.to_owned());
-        departures.insert(name, Departure::among(&of_them));
-    }
-    departures
-}
-
-fn looks(given: [&Given; 2]) -> BTreeMap<String, Look> {
-    let mut looks: BTreeMap<String, Look> = BTreeMap::new();
-    for (name, at) in given.iter().flat_map(|one| &one.look) {
-        looks.insert(
-            name.clone(),
-            Look {
-                complete: Some(*at),
-                read_until: Some(*at),
-            },
-        );
-    }
-    for (name, at) in given.iter().flat_map(|one| &one.part) {
-        looks.entry(name.clone()).or_default().read_until = Some(*at);
-    }
-    looks
-}
-
-fn project((provider, id): (String, String)) -> Project {
+pub(crate) fn project((provider, id): (String, String)) -> Project {
     Project {
         provider,
         name: id.clone(),
@@ -202,111 +252,7 @@ fn project((provider, id): (String, String)) -> Project {
     }
 }
 
-/// Robots have no address.
-fn address(who: &str) -> Option<Email> {
-    let text = format!("{who}@example.com");
-    (!who.starts_with("bot-")).then(|| Email::parse(&text).unwrap())
-}
-
-fn account(who: &str) -> Account {
-    Account {
-        id: who.to_owned(),
-        email: address(who),
-        name: None,
-    }
-}
-
-fn place(text: &str) -> (String, String) {
-    let (provider, project) = text.split_once('/').unwrap();
-    (provider.to_owned(), project.to_owned())
-}
-
-fn new_year() -> Timestamp {
+/// Since when there is what nothing else is said of.
+pub(crate) fn new_year() -> Timestamp {
     parse_moment("2026-01-01").unwrap()
-}
-
-fn member(given: &MemberGiven) -> Member {
-    let (provider, project) = place(&given.place);
-    Member {
-        provider,
-        project,
-        account: account(&given.who),
-        formerly: Vec::new(),
-        history: vec![MemberInterval {
-            valid_from: given.from,
-            valid_to: given.until,
-            last_seen: given.seen.or(given.until),
-            observed_at: given.from.unwrap_or_else(new_year),
-            roles: vec![given.role.clone()],
-        }],
-    }
-}
-
-fn key(given: &KeyGiven) -> Key {
-    let (provider, project) = place(&given.place);
-    let from = given.from.unwrap_or_else(new_year);
-    let interval = |by: &str, from, until, seen| KeyInterval {
-        valid_from: Some(from),
-        valid_to: until,
-        last_seen: seen,
-        observed_at: from,
-        creator: account(by),
-        scopes: given.scopes.clone(),
-    };
-    let mut history = vec![interval(
-        &given.by,
-        from,
-        given.until,
-        given.seen.or(given.until),
-    )];
-    if let (Some(until), Some(next)) = (given.until, given.then_by.as_deref()) {
-        history.push(interval(next, until, None, None));
-    }
-    let last_used_at = given.used;
-    let uses = given.requests.map(|requests_7d| KeyUse {
-        as_of: parse_moment("2026-02-28").unwrap(),
-        requests_7d,
-        last_used_at,
-    });
-    Key {
-        provider,
-        project,
-        id: given.id.clone(),
-        label: given.label.clone().unwrap_or_else(|| given.id.clone()),
-        class: given.class.clone(),
-        created_at: Some(from),
-        expires_at: given.expires,
-        tags: given.tags.clone(),
-        history,
-        uses: uses.into_iter().collect(),
-    }
-}
-
-fn membership_change(given: &Change, who: &str) -> MembershipChange {
-    let source = given.source.clone().unwrap_or_else(|| "hr".to_owned());
-    let at = given.at.unwrap();
-    let event_id = format!("{who}/{}/{at}", given.what);
-    let roles = (given.role_from.clone(), given.role_to.clone());
-    let email = address(who);
-    MembershipChange {
-        id: ChangeId::derive(&source, &event_id),
-        source,
-        event_id,
-        change: given.what,
-        person: PersonRef {
-            account: email.is_none().then(|| who.to_owned()),
-            email,
-            ..PersonRef::default()
-        },
-        scope: given.scope.clone().unwrap_or(Scope::Organisation {}),
-        effective_at: at,
-        not_before: given.not_before,
-        published_at: given.announced.unwrap_or(at),
-        role: match roles {
-            (None, None) => None,
-            (from, to) => Some(RoleChange { from, to }),
-        },
-        actor: None,
-        reason: given.reason.clone(),
-    }
 }

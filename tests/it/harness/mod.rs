@@ -151,19 +151,10 @@ pub(crate) fn is_over_kafka() -> bool {
 /// The log of one test.
 fn log() -> String {
     if is_over_kafka() {
-        log_at(&Cluster::shared().brokers, "")
+        broker::log_at(&Cluster::shared().brokers, "")
     } else {
         String::new()
     }
-}
-
-/// A log at `brokers`, under a prefix of its own; `more` adds to its settings.
-fn log_at(brokers: &str, more: &str) -> String {
-    format!(
-        "kind = \"kafka\"\n[log.kafka]\nbrokers = {brokers:?}\nprefix = {:?}\npartitions = 4\n\
-         session_timeout = \"6s\"\ntransaction_timeout = \"6s\"\nappend_timeout = \"2s\"\n{more}",
-        broker::prefix(),
-    )
 }
 
 /// Freed at once and taken by a service, at every start of it.
@@ -186,7 +177,7 @@ impl Stage {
 
     /// The crowd, with the log at `brokers`; `more` adds to the log's settings.
     pub(crate) fn set_at(brokers: &str, more: &str) -> Self {
-        let log = log_at(brokers, more);
+        let log = broker::log_at(brokers, more);
         Self::set_with_company(crowded(), log, "1h", |_| String::new())
     }
 
