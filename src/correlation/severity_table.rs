@@ -232,6 +232,7 @@ mod tests {
     #[case(3, Case { ours: true, ..BACK }, Severity::Info)]
     #[case(3, Case { returns: Some(Returns::NeverStopped), ..BACK }, Severity::Info)]
     #[case(4, Case { replaced: true, ..GONE }, Severity::Info)]
+    #[case(18, Case { replaced: true, returns: Some(Returns::Unknown), ..BACK }, Severity::High)]
     #[case(5, Case { ours: true, ..DEV }, Severity::Critical)]
     #[case(5, Case { ours: true, fate: Fate::Survives, ..DEV }, Severity::Critical)]
     #[case(6, CASE, Severity::Critical)]
