@@ -8,6 +8,7 @@ CARGO := cargo
 LOCKED := --locked
 VENV := target/verify/venv
 DENY_VERSION := 0.20.2
+MUTANTS_VERSION := 27.1.0
 # Another one where 9092 is taken: make kafka KAFKA_PORT=19092
 KAFKA_PORT := 9092
 
@@ -52,6 +53,9 @@ verify: ## let other people's software check ours
 faults: setup ## the long fault tests
 	scripts/faults
 
+mutants: ## change the pure core and see that a test notices; FILE=src/correlation/verify.rs for one file
+	scripts/mutants $(MUTANTS_VERSION) $(FILE)
+
 bench: ## measure; writes target/bench.json
 	$(CARGO) bench $(LOCKED) --bench offkey
 
@@ -64,4 +68,4 @@ ci: lint doc test verify deny ## what CI runs
 clean: ## delete what was built
 	$(CARGO) clean
 
-.PHONY: help run kafka build setup test fmt lint doc deny verify faults bench bench-kafka ci clean
+.PHONY: help run kafka build setup test fmt lint doc deny verify faults mutants bench bench-kafka ci clean

@@ -43,9 +43,8 @@ pub(super) fn arrival(
             let by = change.effective_at.saturating_add(within);
             let by = by.unwrap_or(Timestamp::MAX);
             let seen = member_end(inputs, touched).flatten();
-            let sooner = seen.map(|(_, gone_at)| gone_at).filter(|at| *at < by);
             Arrival {
-                latest: Some(sooner.unwrap_or(by)),
+                latest: Some(seen.map_or(by, |(_, gone_at)| gone_at.min(by))),
                 ..said
             }
         }

@@ -169,7 +169,6 @@ fn usage(inputs: &Inputs<'_>, key: &AffectedKey) -> (Use, String) {
     };
     let lately = used_within(inputs.policy.traffic_window);
     match key.requests_7d {
-        None if lately => (Use::Active, "used lately".to_owned()),
         None => (Use::Unknown, "its use is not known".to_owned()),
         Some(0) if lately => (Use::Active, "used lately".to_owned()),
         Some(0) => match key.last_used_at {

@@ -261,11 +261,21 @@ mod tests {
     #[case::chain("[domain_aliases]\n\"a.example\" = \"b.example\"\n\"b.example\" = \"c.example\"")]
     #[case::ring("[domain_aliases]\n\"a.example\" = \"a.example\"")]
     #[case::case("[domain_aliases]\n\"A.example\" = \"b.example\"")]
+    #[case::case_of_the_domain("[domain_aliases]\n\"a.example\" = \"B.example\"")]
     #[case::everybody("service_accounts = [\"**\"]")]
     #[case::no_domain("[[logins]]\nsystem = \"x\"\ndomain = \"\"")]
     fn rules_that_cannot_be_meant_are_refused(#[case] rules: &str) {
         let rules: PeopleRules = toml::from_str(rules).unwrap();
         assert!(rules.check().is_err());
+        assert_eq!(identities(RULES).rules.check(), Ok(()));
+    }
+
+    #[test]
+    fn what_is_behind_a_plus_belongs_to_the_name_unless_the_rules_say_otherwise() {
+        let address = Email::parse("bo+ci@example.com").unwrap();
+        for (rules, spelled) in [("", "bo+ci@example.com"), (RULES, "bo@example.com")] {
+            assert_eq!(identities(rules).rules.spell(&address).as_str(), spelled);
+        }
     }
 
     #[rstest]

@@ -223,11 +223,9 @@ impl Departure {
                 | ChangeKind::Renamed
                 | ChangeKind::LeaveCancelled => continue,
             };
-            let is_news = earliest
-                .get(&change.scope)
-                .is_none_or(|known| since < *known);
-            if is_news && undone_by(changes, change).is_none() {
-                earliest.insert(&change.scope, since);
+            if undone_by(changes, change).is_none() {
+                let known = earliest.entry(&change.scope).or_insert(since);
+                *known = since.min(*known);
             }
         }
         let all = earliest.into_iter();

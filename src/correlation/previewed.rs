@@ -159,6 +159,8 @@ mod tests {
     #[case(ChangeKind::LeaveScheduled, ChangeKind::Removed, false)]
     #[case(ChangeKind::Suspended, ChangeKind::Removed, false)]
     #[case(ChangeKind::Suspended, ChangeKind::Suspended, true)]
+    #[case(ChangeKind::Removed, ChangeKind::Suspended, false)]
+    #[case(ChangeKind::Suspended, ChangeKind::LeaveScheduled, false)]
     fn another_kind_of_change_was_not_foreseen(
         #[case] foreseen: ChangeKind,
         #[case] came: ChangeKind,

@@ -146,9 +146,8 @@ fn reached(
         return Some(true);
     }
     let (gone_from, back_at) = (Moment::of(loss).from, back.effective_at);
-    let ended = |until: Option<jiff::Timestamp>| {
-        until.is_some_and(|until| until > gone_from && until <= back_at)
-    };
+    // What ended before the loss is no longer looked at where this is asked.
+    let ended = |until: Option<jiff::Timestamp>| until.is_some_and(|until| until <= back_at);
     let own = history.members.iter().find(|member| {
         member.provider == key.provider
             && member.project == key.project
@@ -165,8 +164,10 @@ fn reached(
                 && one.valid_to.is_none_or(|until| until > gone_from)
         });
         let first = relevant.next()?;
+        let was_there = first.valid_from.is_none_or(|from| from <= gone_from);
         let mut all = std::iter::once(first).chain(relevant);
-        Some(!all.any(|one| ended(one.valid_to) && !is_followed(one.valid_to)))
+        let has_left = all.any(|one| ended(one.valid_to) && !is_followed(one.valid_to));
+        Some(was_there && !has_left)
     });
     match stayed {
         Some(stayed) => Some(!stayed),

@@ -137,7 +137,7 @@ fn reminder(
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
+    use std::{collections::BTreeMap, time::Duration};
 
     use jiff::{SignedDuration, Timestamp};
     use proptest::prelude::{any, prop, prop_assert, prop_assert_eq, proptest};
@@ -204,6 +204,19 @@ mod tests {
         };
         let (due, next) = remind(&report, &occasion, &Reminders::default());
         assert_eq!((due.len() == 1, next.is_some()), (expected, expected));
+    }
+
+    #[test]
+    fn the_operator_says_when_in_hours_and_days() {
+        let said: Reminders = toml::from_str("before = [\"2days\", \"4h\"]\nafter = []").unwrap();
+        let expected = Reminders {
+            before: vec![
+                Duration::from_secs(2 * 86_400),
+                Duration::from_secs(4 * 3600),
+            ],
+            after: Vec::new(),
+        };
+        assert_eq!(said, expected);
     }
 
     #[test]

@@ -227,3 +227,34 @@ impl TimeLeft {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Decision, SeverityRow};
+    use crate::domain::Severity;
+
+    #[test]
+    fn the_row_that_decided_is_told_as_the_configuration_writes_it() {
+        let row = "fate = [\"dies\", \"dormant\"]\nenvironment = [\"production\"]\n\
+                   use = [\"active\", \"seasonal\", \"idle\", \"unknown\"]\n\
+                   proof = [\"documented\", \"inferred\", \"undocumented\"]\n\
+                   time_left = [\"none\", \"short\", \"ample\"]\n\
+                   successor = true\nours = false\nreturns = [\"comes_back\"]\nreplaced = true\n\
+                   level = \"low\"\nbecause = \"we say so\"";
+        let all: SeverityRow = toml::from_str(row).unwrap();
+        let any: SeverityRow = toml::from_str("level = \"high\"").unwrap();
+        let table = [all, any];
+        let said = |row| {
+            let level = Severity::Low;
+            Decision { level, row }.said(&table)
+        };
+        assert_eq!(
+            said(Some(0)),
+            "row 1 (fate dies or dormant, environment production, use active or seasonal or idle or \
+             unknown, proof documented or inferred or undocumented, time left none or short or \
+             ample, successor yes, ours no, returns comes_back, replaced yes: we say so)"
+        );
+        assert_eq!(said(Some(1)), "row 2 (everything)");
+        assert_eq!(said(None), "no row fits, and nobody decided");
+    }
+}

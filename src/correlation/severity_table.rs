@@ -157,29 +157,30 @@ fn what_stops_elsewhere() -> [SeverityRow; 6] {
 }
 
 fn what_lives() -> [SeverityRow; 3] {
-    let alive = |environment: &[Environment], level, because| SeverityRow {
-        fate: ALIVE.to_vec(),
+    let of = |fate: &[Fate], environment: &[Environment], level, because| SeverityRow {
+        fate: fate.to_vec(),
         environment: environment.to_vec(),
         ..row(level, because)
     };
     [
-        alive(
+        of(
+            &ALIVE,
             &[Environment::NonProduction],
             Severity::Medium,
             "it opens nothing of production, and may be in the wrong hands",
         ),
-        alive(
+        of(
+            &ALIVE,
             &[],
             Severity::High,
             "it may open production, and be in the wrong hands",
         ),
-        SeverityRow {
-            fate: vec![Fate::Blocks],
-            ..row(
-                Severity::High,
-                "nobody can be removed until it is dealt with",
-            )
-        },
+        of(
+            &[Fate::Blocks],
+            &[],
+            Severity::High,
+            "nobody can be removed until it is dealt with",
+        ),
     ]
 }
 
@@ -232,6 +233,7 @@ mod tests {
     #[case(3, Case { ours: true, ..BACK }, Severity::Info)]
     #[case(3, Case { returns: Some(Returns::NeverStopped), ..BACK }, Severity::Info)]
     #[case(4, Case { replaced: true, ..GONE }, Severity::Info)]
+    #[case(18, Case { replaced: true, returns: Some(Returns::Unknown), ..BACK }, Severity::High)]
     #[case(5, Case { ours: true, ..DEV }, Severity::Critical)]
     #[case(5, Case { ours: true, fate: Fate::Survives, ..DEV }, Severity::Critical)]
     #[case(6, CASE, Severity::Critical)]

@@ -129,6 +129,7 @@ mod tests {
     #[case::requests_before_a_short_window(&[(0, 5, Some(3))], 2, Traffic::Idle)]
     #[case::perhaps_in_a_short_window(&[(0, 5, None)], 2, Traffic::Active)]
     #[case::sources_that_contradict_themselves(&[(0, 5, Some(40))], 30, Traffic::Active)]
+    #[case::the_same_in_a_window_of_a_week(&[(0, 5, Some(40))], 7, Traffic::Active)]
     #[case::seen_later(&[(-1, 5, None)], 7, Traffic::Unknown)]
     fn only_what_was_seen_counts(
         #[case] uses: &[(i64, u64, Option<i64>)],
@@ -137,5 +138,12 @@ mod tests {
     ) {
         let window = Duration::from_secs(days * 86_400);
         assert_eq!(traffic(&key(uses), NOW, window), expected);
+    }
+
+    #[test]
+    fn its_name_is_the_one_in_json() {
+        for one in [Traffic::Active, Traffic::Idle, Traffic::Unknown] {
+            assert_eq!(serde_json::to_value(one).unwrap(), one.label());
+        }
     }
 }

@@ -74,7 +74,6 @@ fn otherwise(
         effective_at: Some(inputs.change.effective_at),
         lost_scopes: Vec::new(),
         until_then: None,
-        rule: judgement.rule,
         note: None,
         ..*judgement
     };

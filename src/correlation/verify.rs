@@ -35,7 +35,6 @@ pub(super) fn check(
 ) -> Check {
     let is_prediction = !judgement.expired
         && judgement.returns.is_none()
-        && judgement.afterwards.is_none()
         && !matches!(judgement.fate, Fate::Blocks | Fate::Unknown);
     if !is_prediction {
         return Check::default();
@@ -226,13 +225,14 @@ impl Case<'_> {
         by.ok().map(whole_microseconds)
     }
 
-    /// What came after the change, before the key was seen gone, and takes more away than it does.
+    /// What came with or after the change, before the key was seen gone, and takes more away than it
+    /// does.
     fn overtaken_by(&self, gone_at: Timestamp) -> Option<&MembershipChange> {
         let (change, key) = (self.inputs.change, self.touched.key);
         let order = |one: &MembershipChange| (one.effective_at, one.published_at);
         let overtakes = |other: &&MembershipChange| {
             takes(other.change) > takes(change.change)
-                && order(other) > order(change)
+                && order(other) >= order(change)
                 && Moment::of(other).from <= gone_at
                 && self
                     .inputs

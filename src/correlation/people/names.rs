@@ -10,6 +10,9 @@ use super::{
 };
 use crate::correlation::identity::Link;
 
+/// What somebody can be called; the least of several is the best.
+type Name = (u8, Option<Timestamp>, String);
+
 impl Work<'_> {
     /// Whether a link says that the node is its person's.
     pub(super) fn says(&self, link: &Link, node: &Node) -> bool {
@@ -42,7 +45,7 @@ impl Work<'_> {
     /// Everybody's one name: what a link says, else the address that was seen first, else the
     /// account.
     pub(super) fn names(&self) -> BTreeMap<usize, String> {
-        let mut best: BTreeMap<usize, (u8, Option<Timestamp>, String)> = BTreeMap::new();
+        let mut all: BTreeMap<usize, BTreeSet<Name>> = BTreeMap::new();
         for (node, number) in &self.nodes {
             let rules = &self.facts.identities.rules;
             let mut links = self.facts.identities.links.iter();
@@ -50,18 +53,16 @@ impl Work<'_> {
                 Some(link) => (0, None, rules.spell(&link.person).to_string()),
                 None => self.own_name(node, *number),
             };
-            let known = best
-                .entry(self.root(*number))
-                .or_insert_with(|| found.clone());
-            if found < *known {
-                *known = found;
-            }
+            all.entry(self.root(*number)).or_default().insert(found);
         }
-        let names = best.into_iter().map(|(root, (.., name))| (root, name));
-        names.collect()
+        let best = all.into_iter().map(|(root, names)| {
+            let name = names.into_iter().next().map(|(.., name)| name);
+            (root, name.unwrap_or_default())
+        });
+        best.collect()
     }
 
-    fn own_name(&self, node: &Node, number: usize) -> (u8, Option<Timestamp>, String) {
+    fn own_name(&self, node: &Node, number: usize) -> Name {
         match node {
             Node::Account(system, id) => (2, None, format!("{system}:{id}")),
             Node::Address(email, tenure) => {

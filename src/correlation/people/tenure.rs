@@ -221,11 +221,11 @@ pub(super) fn candidates(tenures: &[Tenure], at: Timestamp, one: &Sighting) -> V
     }
     // Nobody had it: the last one had left, and the next one had not come.
     let before = numbers().rfind(|&n| tenures[n].starts_by(at)).unwrap_or(0);
-    let next = Some(before + 1).filter(|&next| next < tenures.len());
-    match (one.kind(), next) {
-        (_, None) => vec![before],
-        (Some(ChangeKind::Joined), Some(next)) => vec![next],
-        (None, Some(next)) if one.account.is_some() => vec![before, next],
-        (_, Some(_)) => vec![before],
+    match one.kind() {
+        // Nobody was ever seen with it.
+        _ if tenures.is_empty() => vec![before],
+        Some(ChangeKind::Joined) => vec![before + 1],
+        None if one.account.is_some() => vec![before, before + 1],
+        _ => vec![before],
     }
 }

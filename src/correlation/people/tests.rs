@@ -2,13 +2,15 @@ use jiff::Timestamp;
 use proptest::prelude::{Just, Strategy, prop_assert_eq, proptest};
 use rstest::rstest;
 
-use super::{Facts, Fold, Sighting, Subject, Whose, fold};
+use super::{Facts, Fold, Holder, Sighting, Subject, Whose, fold};
 use crate::{
     correlation::identity::Identities,
     domain::{ChangeKind, Email, Scope, decision::Decided},
 };
 
-use ChangeKind::{Joined, LeaveCancelled, LeaveScheduled, Removed, Renamed};
+use ChangeKind::{
+    Joined, LeaveCancelled, LeaveScheduled, Reinstated, Removed, Renamed, RoleChanged, Suspended,
+};
 
 fn email(name: &str) -> Email {
     Email::parse(&format!("{name}@example.com")).unwrap()
@@ -49,6 +51,14 @@ fn shown(on: i8, account: &str, name: &str) -> Sighting {
         subject: Subject::Inventory,
         change: None,
         ..change(on, account, name, Joined)
+    }
+}
+
+fn previewed(on: i8, name: &str) -> Sighting {
+    Sighting {
+        subject: Subject::Preview("p".to_owned()),
+        change: None,
+        ..change(on, "", name, Joined)
     }
 }
 
@@ -108,6 +118,15 @@ fn whose(fold: &Fold, one: &Sighting) -> String {
 #[case::another_address_that_somebody_had_elsewhere(
     &[change(1, "hr:7", "bo", Joined), shown(1, "dg:m1", "ada"),
       change(5, "hr:7", "ada", Removed)], "ada or bo")]
+#[case::another_address_that_nobody_had_beside_a_colleague(
+    &[change(1, "okta:1", "ada", Joined), change(1, "okta:9", "zoe", Joined),
+      change(5, "okta:1", "ada.l", Removed)], "ada")]
+#[case::another_address_that_a_colleague_is_seen_with_later(
+    &[change(1, "okta:1", "ada", Joined), change(8, "okta:2", "bo", RoleChanged),
+      change(5, "okta:1", "bo", RoleChanged)], "ada or bo")]
+#[case::a_provider_shows_the_address_of_somebody_else(
+    &[change(1, "hr:7", "bo", Joined), shown(1, "dg:m1", "ada"), shown(5, "dg:m1", "bo")],
+    "ada or bo")]
 #[case::account_alone(&[change(5, "okta:1", "", Removed)], "okta:1")]
 fn accounts_keep_their_person_and_addresses_lead_to_them(
     #[case] sightings: &[Sighting],
@@ -115,6 +134,9 @@ fn accounts_keep_their_person_and_addresses_lead_to_them(
 ) {
     assert_eq!(last(sightings), person);
 }
+
+const ONE: &str = "ada (okta:2)";
+const BOTH: &str = "ada or ada (okta:2)";
 
 /// Ada left on the 10th; on the 20th somebody came in with the address and another account.
 fn used_again() -> Vec<Sighting> {
@@ -131,6 +153,9 @@ fn used_again() -> Vec<Sighting> {
 #[case::next(change(25, "hr", "ada", Removed), "ada (okta:2)")]
 #[case::next_comes_in_before(change(18, "hr", "ada", Joined), "ada (okta:2)")]
 #[case::account_of_after(shown(25, "dg:m2", "ada"), "ada (okta:2)")]
+#[case::account_as_it_was_left(shown(10, "dg:m3", "ada"), "ada or ada (okta:2)")]
+#[case::next_comes_in_as_it_was_left(change(10, "hr", "ada", Joined), "ada (okta:2)")]
+#[case::preview_while_nobody_had_it(previewed(15, "ada"), "ada")]
 #[case::account_while_nobody_had_it(shown(15, "dg:m3", "ada"), "ada or ada (okta:2)")]
 #[case::account_of_who_knows_when(
     Sighting { since_before: true, ..shown(25, "dg:m3", "ada") }, "ada or ada (okta:2)")]
@@ -161,16 +186,10 @@ fn an_address_that_is_used_again_leads_to_each_in_their_time(
     within(change(10, "okta:1", "ada", Removed), "project:dg/p1"),
     "ada or ada (okta:2)"
 )]
-#[case::only_suspended(
-    change(10, "okta:1", "ada", ChangeKind::Suspended),
-    "ada or ada (okta:2)"
-)]
-#[case::came_back(
-    change(19, "okta:1", "ada", ChangeKind::Reinstated),
-    "ada or ada (okta:2)"
-)]
+#[case::only_suspended(change(10, "okta:1", "ada", Suspended), "ada or ada (okta:2)")]
+#[case::came_back(change(19, "okta:1", "ada", Reinstated), "ada or ada (okta:2)")]
 fn who_left_has_the_address_no_more(#[case] left: Sighting, #[case] person: &str) {
-    let came_back = left.kind() == Some(ChangeKind::Reinstated);
+    let came_back = left.kind() == Some(Reinstated);
     let mut all = vec![change(1, "okta:1", "ada", Joined), left];
     if came_back {
         all.push(change(10, "okta:1", "ada", Removed));
@@ -180,19 +199,161 @@ fn who_left_has_the_address_no_more(#[case] left: Sighting, #[case] person: &str
     assert_eq!(last(&all), person);
 }
 
+#[rstest]
+#[case::left_by_an_account_elsewhere(&[change(10, "hr:7", "ada", Removed)], ONE)]
+#[case::left_by_address_at_its_source(&[change(10, "okta", "ada", Removed)], ONE)]
+#[case::somebody_of_another_address_left(&[change(10, "hr", "bo", Removed)], BOTH)]
+#[case::another_account_of_the_source_left(&[change(10, "okta:3", "ada", Removed)], "ada (okta:1) or ada (okta:2)")]
+#[case::renamed_back(
+    &[change(5, "okta:1", "ada.l", Renamed), change(7, "okta:1", "ada", Renamed)], BOTH)]
+#[case::renamed_by_somebody_else_since(
+    &[change(10, "okta:1", "ada", Removed), formerly(change(15, "hr", "ada", Renamed), "bo")],
+    ONE)]
+#[case::renamed_without_an_address_since(
+    &[change(10, "okta:1", "ada", Removed), change(15, "okta:1", "", Renamed)], ONE)]
+#[case::let_in_elsewhere_since(
+    &[change(10, "okta:1", "ada", Removed), change(15, "hr", "ada", Joined)], ONE)]
+fn who_had_the_address_has_it_until_their_own_source_says_otherwise(
+    #[case] between: &[Sighting],
+    #[case] expected: &str,
+) {
+    let mut all = vec![change(1, "okta:1", "ada", Joined)];
+    all.extend_from_slice(between);
+    all.push(change(20, "okta:2", "ada", Joined));
+    all.push(change(25, "hr", "ada", Removed));
+    assert_eq!(last(&all), expected);
+}
+
 #[test]
-fn a_leave_that_was_cancelled_leaves_the_address() {
+fn who_is_seen_with_an_address_and_then_with_another_had_it_before() {
+    let mut all = vec![
+        change(1, "okta:2", "ada", Joined),
+        change(2, "okta:1", "ada", RoleChanged),
+        change(5, "okta:1", "bo", RoleChanged),
+    ];
+    for (on, person) in [(3, "ada or ada (okta:2)"), (6, "ada (okta:2)")] {
+        all.push(change(on, "hr", "ada", Removed));
+        assert_eq!(last(&all), person, "day {on}");
+        all.pop();
+    }
+}
+
+#[test]
+fn who_is_seen_with_an_address_in_passing_has_it_where_nobody_else_of_the_source_does() {
+    let mut all = vec![
+        change(1, "okta:1", "bo", Joined),
+        change(5, "okta:1", "ada", RoleChanged),
+        change(8, "okta:2", "ada", Joined),
+    ];
+    for (on, person) in [(6, "bo"), (9, ONE)] {
+        all.push(change(on, "hr", "ada", Removed));
+        assert_eq!(last(&all), person, "day {on}");
+        all.pop();
+    }
+    all.push(change(2, "okta:3", "ada", Joined));
+    all.push(change(9, "hr", "ada", Removed));
+    assert_eq!(last(&all), BOTH);
+}
+
+#[rstest]
+#[case::by_its_source(change(5, "okta:1", "ada", LeaveCancelled), BOTH)]
+#[case::by_somebody_else(change(5, "hr", "ada", LeaveCancelled), ONE)]
+#[case::of_another_account(change(5, "okta:3", "ada", LeaveCancelled), BOTH)]
+#[case::of_another_address(change(5, "okta:1", "bo", LeaveCancelled), ONE)]
+#[case::of_an_earlier_word(change(1, "okta:1", "ada", LeaveCancelled), ONE)]
+#[case::in_the_same_moment(change(2, "okta:1", "ada", LeaveCancelled), ONE)]
+#[case::which_is_no_cancellation(change(5, "okta:1", "ada", RoleChanged), ONE)]
+fn only_a_leave_that_was_cancelled_leaves_the_address(
+    #[case] cancelled: Sighting,
+    #[case] expected: &str,
+) {
     let all = [
         change(1, "okta:1", "ada", Joined),
         Sighting {
             published_at: day(2),
             ..change(10, "okta:1", "ada", LeaveScheduled)
         },
-        change(5, "okta:1", "ada", LeaveCancelled),
+        cancelled,
         change(20, "okta:2", "ada", Joined),
         change(25, "hr", "ada", Removed),
     ];
-    assert_eq!(last(&all), "ada or ada (okta:2)");
+    assert_eq!(last(&all), expected);
+}
+
+#[test]
+fn a_change_in_doubt_leaves_its_account_out_of_doubt() {
+    let all = [
+        change(1, "okta:1", "ada", Joined),
+        change(1, "okta:2", "bo", Joined),
+        change(5, "okta:1", "bo", Removed),
+    ];
+    let one = |name: &str| Whose::One(format!("{name}@example.com"));
+    let account = |id: &str| ("okta".to_owned(), id.to_owned());
+    let expected = [(account("1"), one("ada")), (account("2"), one("bo"))];
+    assert_eq!(folded(&all, &[]).accounts, expected);
+}
+
+#[test]
+fn an_address_has_a_holder_for_each_of_its_times() {
+    let holder = |since, until, person: &str| Holder {
+        email: email("ada"),
+        since,
+        until,
+        person: person.to_owned(),
+    };
+    let expected = [
+        holder(None, Some(day(10)), "ada@example.com"),
+        holder(Some(day(20)), None, "ada@example.com (okta:2)"),
+    ];
+    assert_eq!(folded(&used_again(), &[]).holders, expected);
+}
+
+#[test]
+fn an_account_called_after_somebody_can_be_decided_about_by_their_address() {
+    let login = "[[logins]]\nsystem = \"github\"\nsuffix = \"_acme\"\ndomain = \"example.com\"";
+    let identities = Identities {
+        rules: toml::from_str(login).unwrap(),
+        ..Identities::default()
+    };
+    let all = [shown(1, "github:kit_acme", ""), shown(1, "dg:m1", "bo")];
+    let found = fold(&Facts {
+        identities: &identities,
+        sightings: all.to_vec(),
+        decisions: vec![merge("kit@example.com", "dg:m1")],
+    });
+    assert_eq!(
+        (whose(&found, &all[0]), whose(&found, &all[1])),
+        ("bo".into(), "bo".into())
+    );
+}
+
+#[test]
+fn a_link_names_whoever_has_one_of_its_accounts_or_addresses() {
+    let link = "person = \"ada.l@example.com\"\nemails = [\"ada@corp.example\"]\n\
+                accounts = [\"dg:m1\"]";
+    let rules = "[domain_aliases]\n\"corp.example\" = \"example.com\"\n\
+                 [[logins]]\nsystem = \"github\"\nsuffix = \"_acme\"\ndomain = \"example.com\"";
+    let identities = Identities {
+        links: vec![toml::from_str(link).unwrap()],
+        rules: toml::from_str(rules).unwrap(),
+    };
+    for (one, person) in [
+        (shown(1, "dg:m1", "cy"), "ada.l"),
+        (shown(1, "dg:m2", "ada.l"), "ada.l"),
+        (shown(1, "dg:m2", "ada"), "ada.l"),
+        (shown(1, "dg:m2", "bo"), "bo"),
+        (shown(1, "okta:m1", "cy"), "cy"),
+        (shown(1, "github:ada_acme", ""), "ada.l"),
+        (shown(1, "github:kit_acme", ""), "kit"),
+        (shown(1, "github:bo", ""), "github:bo"),
+    ] {
+        let found = fold(&Facts {
+            identities: &identities,
+            sightings: vec![one.clone()],
+            decisions: Vec::new(),
+        });
+        assert_eq!(whose(&found, &one), person, "{one:?}");
+    }
 }
 
 #[test]
@@ -233,7 +394,12 @@ fn a_second_account_within_a_project_is_the_same_person() {
     assert_eq!(last(&[join(1, "dg:m1"), join(5, "dg:m2")]), "ada");
     let left = within(change(3, "dg:m1", "ada", Removed), "project:dg/p1");
     assert_eq!(
-        last(&[join(1, "dg:m1"), left, join(5, "dg:m2")]),
+        last(&[join(1, "dg:m1"), left.clone(), join(5, "dg:m2")]),
+        "ada (dg:m2)"
+    );
+    let elsewhere = change(4, "hr", "ada", Joined);
+    assert_eq!(
+        last(&[join(1, "dg:m1"), left, elsewhere, join(5, "dg:m2")]),
         "ada (dg:m2)"
     );
 }

@@ -1,4 +1,10 @@
-use std::time::Duration;
+//! The pure function as a whole; what it says in words is in [`words`].
+
+mod awaited;
+mod whom;
+mod words;
+
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
@@ -406,6 +412,9 @@ fn only_what_changed_is_sent_again_and_what_no_longer_holds_is_withdrawn() {
         news,
         [("k2", 2, Status::Open), ("k3", 2, Status::Withdrawn)]
     );
+    let digests = sent.impacts.iter().map(|impact| &impact.report_digest);
+    let all: BTreeSet<_> = digests.collect();
+    assert_eq!(all, BTreeSet::from([&sent.outcome.digest]));
 }
 
 fn any_change() -> impl Strategy<Value = MembershipChange> {
