@@ -14,6 +14,7 @@ mod memory;
 mod preview;
 mod processor;
 mod pure;
+mod replay;
 mod stand;
 mod world;
 
@@ -26,13 +27,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Measure = fn(&mut Figures) -> anyhow::Result<()>;
 
-const ALL: [(&str, Measure); 6] = [
+const ALL: [(&str, Measure); 7] = [
     ("pure", pure::measure),
     ("ingress", ingress::measure),
     ("delay", delay::measure),
     ("fanout", fanout::measure),
     ("memory", memory::measure),
     ("preview", preview::measure),
+    ("replay", replay::measure),
 ];
 
 fn main() -> anyhow::Result<()> {

@@ -85,7 +85,7 @@ fn people(count: usize) -> anyhow::Result<String> {
 }
 
 /// How long the command takes, and the most memory it ever had, in megabytes.
-fn run(folder: &Path, arguments: &[&str]) -> anyhow::Result<(Duration, f64)> {
+pub(crate) fn run(folder: &Path, arguments: &[&str]) -> anyhow::Result<(Duration, f64)> {
     let begin = Instant::now();
     let mut process = Command::new(BINARY)
         .arg("--config")

@@ -90,6 +90,11 @@ fn told(impact: &Impact) -> Vec<Row> {
         Status::Superseded => "superseded: a later change undid it",
         Status::Withdrawn => "withdrawn: it never held",
     };
+    let told_by = if impact.reconciled {
+        "of which nobody told: seen at"
+    } else {
+        "told by"
+    };
     let mut rows = vec![
         (
             "key",
@@ -101,7 +106,7 @@ fn told(impact: &Impact) -> Vec<Row> {
         (
             "change",
             format!(
-                "{} of {} ({}), told by {}, effective {}",
+                "{} of {} ({}), {told_by} {}, effective {}",
                 impact.change,
                 impact.person.id,
                 impact.scope,

@@ -335,4 +335,11 @@ mod tests {
             assert!(said.to_string().contains("\"hg\""), "{said}");
         }
     }
+
+    #[test]
+    fn a_group_opens_a_project_whatever_the_role_in_it() {
+        let with_role = GROUP.to_owned() + "role = \"admin\"\n";
+        let said = Config::parse(&with_role).unwrap_err();
+        assert!(said.to_string().contains("`role`"), "{said}");
+    }
 }

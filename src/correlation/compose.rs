@@ -58,6 +58,7 @@ pub(super) fn compose(
         event_id: change.event_id.clone(),
         scope: change.scope.clone(),
         change_effective_at: change.effective_at,
+        reconciled: change.was_observed(),
         person: person.clone(),
         key: affected,
         fate: judgement.fate,

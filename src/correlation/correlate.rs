@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::{
     compose::compose,
     digest::digest,
+    foretold::{foretold, who_told},
     inputs::Inputs,
     judge::situations,
     ownership::PersonHistory,
@@ -107,31 +108,46 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
     if covered.is_empty() {
         return none_hit(ambiguous, why_none(inputs));
     }
+    let mut told = Vec::new();
     let impacts: Vec<_> = covered
         .iter()
         .filter_map(|touched| {
             // A provider that is no longer configured says nothing any more.
             let facts = policy.providers.get(&touched.key.provider)?;
             let judgement = judge_as_tied(inputs, touched, facts)?;
+            if let Some(before) = foretold(inputs, touched, &judgement, facts) {
+                told.push(before);
+                return None;
+            }
             let impact = compose(inputs, touched, &judgement, facts, person);
             let check = verified(inputs, touched, &judgement, &impact);
             Some((impact, check))
         })
         .collect();
+    let who_told = who_told(&told);
     if impacts.is_empty() {
-        let mut kinds = covered
-            .iter()
-            .filter_map(|touched| policy.providers.get(&touched.key.provider));
-        let is_raised = kinds.all(|facts| is_raised(change, &facts.kind, inputs.catalogue));
-        let reason = if change.change == ChangeKind::RoleChanged && is_raised {
-            "the new role may do everything that the old one may: no key loses anything"
-        } else {
-            "the person's keys stay as they are"
-        };
-        return nothing(OutcomeResult::NoEffect, reason);
+        if let Some(who) = who_told {
+            return nothing(OutcomeResult::NoEffect, &who);
+        }
+        return nothing(OutcomeResult::NoEffect, why_unharmed(inputs, &covered));
     }
-    let (result, reason) = some_hit(ambiguous, history, &impacts);
+    let (result, mut reason) = some_hit(ambiguous, history, &impacts);
+    reason.extend(who_told.map(|who| format!("; {who}")));
     (result, reason, impacts)
+}
+
+/// Why a change leaves the keys that it reaches as they are.
+fn why_unharmed(inputs: &Inputs<'_>, covered: &[Touched<'_>]) -> &'static str {
+    let Inputs { change, policy, .. } = *inputs;
+    let mut kinds = covered
+        .iter()
+        .filter_map(|touched| policy.providers.get(&touched.key.provider));
+    let is_raised = kinds.all(|facts| is_raised(change, &facts.kind, inputs.catalogue));
+    if change.change == ChangeKind::RoleChanged && is_raised {
+        "the new role may do everything that the old one may: no key loses anything"
+    } else {
+        "the person's keys stay as they are"
+    }
 }
 
 /// Why a change of somebody known hits none of their keys.
@@ -195,6 +211,7 @@ fn header(
         change: change.change,
         scope: change.scope.clone(),
         effective_at: change.effective_at,
+        reconciled: change.was_observed() && !impacts.is_empty(),
         person,
         fates,
         severities,

@@ -8,6 +8,7 @@ mod assess;
 mod compose;
 mod correlate;
 mod digest;
+mod foretold;
 pub mod gate;
 pub mod identity;
 mod inputs;

@@ -194,6 +194,21 @@ pub fn undone_by<'a>(
         })
 }
 
+/// Whether `other` undid `change`, strictly later and no later than `until`.
+pub(super) fn undoes_within(
+    other: &MembershipChange,
+    change: &MembershipChange,
+    until: Timestamp,
+) -> bool {
+    let order = |change: &MembershipChange| (change.effective_at, change.published_at);
+    let is_between = if other.change.speaks_ahead() {
+        spoken(other) > spoken(change) && other.published_at <= until
+    } else {
+        order(other) > order(change) && other.effective_at <= until
+    };
+    is_between && other.change.undoes(change.change)
+}
+
 /// What orders words about a leave that is still to come: when they were said.
 pub(super) fn spoken(change: &MembershipChange) -> (Timestamp, Timestamp, ChangeId) {
     (change.published_at, change.effective_at, change.id)

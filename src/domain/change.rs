@@ -153,6 +153,12 @@ impl MembershipChange {
     /// The CloudEvents type of a membership change.
     pub const TYPE: &str = "offkey.membership-change.v1";
 
+    /// Whether nobody told of it: two looks at a provider differ.
+    #[must_use]
+    pub fn was_observed(&self) -> bool {
+        self.not_before.is_some()
+    }
+
     /// The record that carries the change, heard of at `recorded_at`.
     #[must_use]
     pub fn to_record(&self, recorded_at: Timestamp) -> Record {

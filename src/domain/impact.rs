@@ -265,6 +265,9 @@ pub struct Impact {
     pub scope: Scope,
     /// When the change takes effect where it happened.
     pub change_effective_at: Timestamp,
+    /// Whether no source told of the change: two looks at the provider differ.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reconciled: bool,
     /// Whose change it was.
     pub person: Person,
     /// Which key.

@@ -20,7 +20,7 @@ pub enum OutcomeResult {
     NoKeys,
     /// No inventory knows the person.
     UnknownPerson,
-    /// The change takes nothing away.
+    /// The change takes nothing away, or nothing beside what an earlier report tells of.
     NoEffect,
     /// Two people or more can be meant: the keys of all of them are told, and nothing is guessed.
     Ambiguous,
@@ -55,6 +55,9 @@ pub struct Outcome {
     pub scope: Scope,
     /// When it takes effect.
     pub effective_at: Timestamp,
+    /// Whether there are impacts of which no source told: two looks at the provider differ.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reconciled: bool,
     /// Whose change it was.
     pub person: Person,
     /// How many impacts that stand have which fate.

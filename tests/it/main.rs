@@ -31,6 +31,7 @@ mod preview;
 mod previewed;
 mod proxy;
 mod races;
+mod reconciled;
 mod repeats;
 mod replay;
 mod rotation;

@@ -16,6 +16,7 @@ fn a_signed_leaver_comes_in_and_a_report_and_signed_webhooks_go_out() {
     assert_eq!(report.impacts.len(), 3);
     let is_fatal = |impact: &offkey::domain::Impact| impact.fate == Fate::Dies;
     assert!(report.impacts.iter().all(is_fatal));
+    assert!(report.impacts.iter().all(|impact| !impact.reconciled));
 
     let webhooks = until("a webhook for each key", || {
         let stored = stage.rotation.stored();

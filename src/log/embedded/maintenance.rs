@@ -31,6 +31,20 @@ const MOST_WAL_PAGES: i64 = 16_384;
 /// How many rows are deleted between two commits.
 const ROWS_A_STEP: i64 = 500;
 
+/// Of a topic (1) goes a beginning without a gap, which any row behind it would show: up to the last
+/// row from before a moment (2) that lies before the first one to be kept. A row that a clock which
+/// ran ahead says to be of the future (4: now) tells nothing, and goes with those behind it. The
+/// newest row stays: the next one names it as its predecessor.
+const OLDEST_GO: &str = "
+    WITH oldest AS (
+        SELECT base, at FROM batches WHERE topic = ?1
+        AND base < (SELECT max(base) FROM batches WHERE topic = ?1)
+        ORDER BY base LIMIT ?3),
+    kept AS (SELECT min(base) AS base FROM oldest WHERE at >= ?2 AND at <= ?4)
+    DELETE FROM batches WHERE topic = ?1 AND base <= (
+        SELECT max(oldest.base) FROM oldest, kept
+        WHERE oldest.at < ?2 AND (kept.base IS NULL OR oldest.base < kept.base))";
+
 pub(super) struct Maintenance {
     checkpoints: Connection,
     reader: Connection,
@@ -91,25 +105,19 @@ impl Maintenance {
         Ok(())
     }
 
-    fn expire(
+    pub(super) fn expire(
         &self,
         jobs: &mpsc::Sender<Job>,
         topic: Topic,
         keep: Duration,
     ) -> Result<(), LogError> {
         let keep = i64::try_from(keep.as_micros()).unwrap_or(i64::MAX);
-        let before = self.clock.now().as_microsecond().saturating_sub(keep);
+        let now = self.clock.now().as_microsecond();
+        let before = now.saturating_sub(keep);
         loop {
             let deleted = perform(jobs, move |db| {
-                // The newest row stays: the next one names it as its predecessor.
-                db.execute(
-                    "DELETE FROM batches WHERE at < ?2 AND base IN (
-                        SELECT base FROM batches WHERE topic = ?1
-                        AND base < (SELECT max(base) FROM batches WHERE topic = ?1)
-                        ORDER BY base LIMIT ?3)",
-                    (topic.name(), before, ROWS_A_STEP),
-                )
-                .map_err(|error| classify(&error))
+                db.execute(OLDEST_GO, (topic.name(), before, ROWS_A_STEP, now))
+                    .map_err(|error| classify(&error))
             })?;
             if i64::try_from(deleted).unwrap_or(0) < ROWS_A_STEP {
                 return Ok(());

@@ -1,6 +1,8 @@
 use std::sync::Arc;
 
-use super::EmbeddedLog;
+use rstest::rstest;
+
+use super::{EmbeddedLog, maintenance::Maintenance};
 use crate::{
     clock::{ManualClock, SystemClock},
     domain::{Record, Topic},
@@ -149,6 +151,37 @@ async fn what_is_older_than_its_topic_keeps_goes_and_the_rest_stays() {
         b"\"new\""
     );
     assert_eq!(all(&log, Topic::Membership, 9).await.len(), 1);
+}
+
+#[rstest]
+#[case::ahead_and_back(&["2030-03-01", "2030-01-01", "2030-01-09"], &["2030-01-09"])]
+#[case::back_and_again(&["2030-01-05", "2029-12-01", "2030-01-09"], &["2030-01-05", "2029-12-01", "2030-01-09"])]
+#[case::ahead_of_what_stays(&["2030-01-01", "2030-03-01", "2030-01-08", "2030-01-09"], &["2030-03-01", "2030-01-08", "2030-01-09"])]
+#[tokio::test]
+async fn however_the_clock_jumped_only_a_beginning_goes(
+    #[case] written: &[&str],
+    #[case] left: &[&str],
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Arc::new(ManualClock::at(jiff::Timestamp::UNIX_EPOCH));
+    let log = EmbeddedLog::serve(folder.path(), clock.clone(), Retention::default()).unwrap();
+    for day in written {
+        clock.set(format!("{day}T00:00:00Z").parse().unwrap());
+        let record = record(Topic::Lookups, "k", day);
+        log.append(vec![record]).await.unwrap();
+    }
+    let jobs = log.jobs.clone();
+    let retention = Retention::default();
+    let maintenance = Maintenance::new(&log.file, jobs.downgrade(), clock, retention).unwrap();
+    let week = std::time::Duration::from_secs(7 * 86_400);
+    tokio::task::spawn_blocking(move || maintenance.expire(&jobs, Topic::Lookups, week))
+        .await
+        .unwrap()
+        .unwrap();
+    let found = all(&log, Topic::Lookups, 9).await;
+    let found: Vec<String> = found.iter().map(|one| one.read().unwrap()).collect();
+    assert_eq!(found, left);
+    EmbeddedLog::attach(folder.path(), Arc::new(SystemClock)).unwrap();
 }
 
 /// What a copy of the log holds, or why it cannot be read.

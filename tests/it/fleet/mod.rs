@@ -10,10 +10,12 @@
 //! | connections reset, crawling, black-holed; only the answer to `EndTxn` lost | `brokers`: `connections_that_break_…`; `instances`: `a_commit_whose_answer_is_lost_…` |
 //! | instances that join, leave and die all the time | `instances`: `three_instances_…` |
 //! | a zombie comes back | `instances`: `three_instances_…`; `tests/log`: `what_was_decided_under_a_share_that_moved_…` |
+//! | an instance that dies or freezes while something falls due | `due`: `what_falls_due_…` |
 //! | a client that stands still | its group: `instances`: `a_group_whose_client_stands_still_…`; its reader: `readers`: `a_reader_to_whom_nothing_comes_…` |
 //! | a transaction that a dead instance left open | `instances`: `what_a_dead_instance_left_open_…`; ended by its next start: `crash` (`kafka.before-commit`) |
 //! | a read model built anew, killed on the way, over tombstones and aborted records | `readers`: `an_instance_that_is_killed_while_it_reads_…`, `…_that_lost_its_folder_…` |
 //! | keys that come and go while their owner leaves | `races` (both) |
+//! | webhooks that get lost at their sender | `reconciled` (both) |
 //! | repeats, at once, after a restart, three days later; another body under the same id; out of order | `repeats` (both), `time::a_change_that_is_sent_again_…` |
 //! | records and requests that nobody can use | `poison` (both), `upgrade` (both), `malformed` |
 //! | more than can be taken | `brokers`: `more_than_can_be_taken_…` |
@@ -26,6 +28,7 @@
 //! read model is built anew; each says its seed.
 
 mod brokers;
+mod due;
 mod instances;
 #[cfg(feature = "kafka")]
 mod readers;
@@ -63,8 +66,17 @@ struct Fleet {
 
 impl Fleet {
     fn set(first: Stage, count: usize, environment: &[(&str, &str)]) -> Self {
+        Self::set_with(first, count, (environment, ""))
+    }
+
+    /// `more` adds to the configuration of each.
+    fn set_with(first: Stage, count: usize, (environment, more): (&[(&str, &str)], &str)) -> Self {
         let mut stages: Vec<_> = (1..count).map(|_| first.twin()).collect();
         stages.insert(0, first);
+        for stage in &stages {
+            let said = std::fs::read_to_string(stage.config()).unwrap();
+            std::fs::write(stage.config(), said + more).unwrap();
+        }
         let spawn = |stage| Some(Service::spawn(stage, environment));
         let services = stages.iter().map(spawn).collect();
         stages.iter().for_each(Stage::wait_until_ready);

@@ -111,11 +111,11 @@ pub(crate) fn one_of_the_crowd(number: usize) -> String {
     format!("crowd-{}@example.com", number % CROWD)
 }
 
-fn crowded() -> Company {
+fn crowded(people: usize) -> Company {
     let mut text = include_str!("../../../src/simulator/demo-company.toml").to_owned();
     let mut members = "\"nadia@example.com\" = \"owner\"\n".to_owned();
     let mut keys = String::new();
-    for number in 0..CROWD {
+    for number in 0..people {
         let email = one_of_the_crowd(number);
         text += &format!("\n[[person]]\nemail = \"{email}\"\n");
         members += &format!("\"{email}\" = \"member\"\n");
@@ -172,13 +172,18 @@ impl Stage {
     /// The same with [`CROWD`] more people with a key each, so that a long story is not always
     /// about the same few.
     pub(crate) fn set_with_crowd() -> Self {
-        Self::set_with_company(crowded(), log(), "1h", |_| String::new())
+        Self::set_with_company(crowded(CROWD), log(), "1h", |_| String::new())
+    }
+
+    /// So many of the crowd, and a provider that is polled every `poll`.
+    pub(crate) fn set_with_people(people: usize, poll: &str) -> Self {
+        Self::set_with_company(crowded(people), log(), poll, |_| String::new())
     }
 
     /// The crowd, with the log at `brokers`; `more` adds to the log's settings.
     pub(crate) fn set_at(brokers: &str, more: &str) -> Self {
         let log = broker::log_at(brokers, more);
-        Self::set_with_company(crowded(), log, "1h", |_| String::new())
+        Self::set_with_company(crowded(CROWD), log, "1h", |_| String::new())
     }
 
     /// Another instance of the same: its own folder and address, everything else in common.
