@@ -11,6 +11,7 @@ pub mod ingress;
 pub mod inventory;
 pub mod log;
 pub mod pipeline;
+pub mod priority;
 pub mod projection;
 pub mod shutdown;
 pub mod simulator;

@@ -29,6 +29,7 @@ use crate::{
     inventory::{Provider, poll::Poller, providers::deepgram::DeepgramProvider},
     log::{Health, Log, Position},
     pipeline::Pipeline,
+    priority,
     shutdown::{Ending, Parts},
     sinks::{self, worker::SinkWorker},
     sources::{self, SharedSecrets},
@@ -179,6 +180,7 @@ impl Builder {
         };
         let projection = pipeline.open_projection()?;
         self.parts.spawn("pipeline", move |stop| async move {
+            priority::give_way();
             Ok(pipeline.run(projection, stop).await?)
         })?;
         Ok(seen)

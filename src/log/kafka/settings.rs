@@ -223,8 +223,9 @@ impl Settings {
         let settings = [
             ("transactional.id", id),
             ("transaction.timeout.ms", timeout.as_str()),
-            // Outputs go in few requests, and the last of them hardly waits for company.
-            ("linger.ms", "2"),
+            // Outputs are many by the time that a transaction may send them, and the last of them
+            // waits for no company.
+            ("linger.ms", "0"),
             // A step of one transaction must not wait out the default of 100 ms because the
             // brokers are still busy with the one before.
             ("retry.backoff.ms", "1"),

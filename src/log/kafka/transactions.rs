@@ -173,9 +173,11 @@ impl Work {
     ) -> Result<Duration, Failure> {
         let began = Instant::now();
         producer.begin_transaction().map_err(Failure::Unknown)?;
+        // The outputs travel while the offsets are noted.
         let filled = self
             .fill(producer, commit)
-            .and_then(|offsets| self.add_offsets(producer, &offsets, &commit.proof));
+            .and_then(|offsets| self.add_offsets(producer, &offsets, &commit.proof))
+            .and_then(|()| settle(producer, self.shared.config.transaction_timeout));
         if let Err(error) = filled {
             return Err(abort(
                 producer,
@@ -203,7 +205,7 @@ impl Work {
         }
     }
 
-    /// Puts the outputs in, and waits until the brokers have them.
+    /// Puts the outputs in; the offsets to note with them.
     fn fill(
         &self,
         producer: &BaseProducer<Events>,
@@ -215,7 +217,6 @@ impl Work {
                 producer.poll(Duration::ZERO);
             }
         }
-        settle(producer, self.shared.config.transaction_timeout)?;
         let note = bookmark::write(&commit.through);
         let mut offsets = TopicPartitionList::new();
         for &(partition, next) in &commit.offsets {
