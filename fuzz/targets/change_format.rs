@@ -8,12 +8,15 @@ use offkey::sources::{
 };
 use offkey_fuzz::{NOON, check_changes};
 
-fuzz_target!(|bytes: &[u8]| {
-    let request = |body| Request {
+fn request(body: &[u8]) -> Request<'_> {
+    Request {
         headers: &[],
         body,
         received_at: NOON,
-    };
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
     let reading = change_format::read("hr", "msg_1", &request(bytes));
     check_changes(&reading);
     for change in reading.changes {

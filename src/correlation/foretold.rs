@@ -9,7 +9,7 @@ use super::{
     ties::judge_as_tied,
     whose::is_concerned,
 };
-use crate::domain::MembershipChange;
+use crate::domain::{ChangeKind, Fate, MembershipChange};
 
 /// The change by which a source told of the same before a look showed it: its report says the same
 /// of the key, and holds that against what is seen. The earliest, where there are several.
@@ -30,6 +30,10 @@ pub(super) fn foretold<'a>(
         let mut others = history.changes.iter().filter(reaches);
         others.any(|other| undoes_within(other, told, change.effective_at))
     };
+    // What nobody documents is not the same for being unknown: only of the same sort of change.
+    let is_comparable = |told: &MembershipChange| {
+        judgement.fate != Fate::Unknown || sort(told.change) == sort(change.change)
+    };
     let says_the_same = |told: &&MembershipChange| {
         let inputs = Inputs {
             change: told,
@@ -48,10 +52,21 @@ pub(super) fn foretold<'a>(
         })
     };
     let told = history.changes.iter().filter(reaches).filter(|told| {
-        !told.was_observed() && told.effective_at <= change.effective_at && !is_over(told)
+        !told.was_observed()
+            && told.effective_at <= change.effective_at
+            && is_comparable(told)
+            && !is_over(told)
     });
     told.filter(says_the_same)
         .min_by_key(|told| (told.effective_at, spoken(told)))
+}
+
+/// The kind of a change, an announced leave being a removal.
+fn sort(change: ChangeKind) -> ChangeKind {
+    match change {
+        ChangeKind::LeaveScheduled => ChangeKind::Removed,
+        other => other,
+    }
 }
 
 /// Who had told of how many keys, in words.

@@ -14,7 +14,7 @@ pub(crate) enum Expected {
     Keys(BTreeMap<String, Fate>),
     /// Nobody knows the person.
     Nobody,
-    /// It takes nothing away.
+    /// It takes nothing away, or nothing but what somebody had told before.
     Nothing,
     /// A return: judged elsewhere.
     NotAsked,
@@ -27,31 +27,77 @@ pub(crate) fn expected(story: &Story, event: &Event) -> Expected {
         Kind::Joined | Kind::Reinstated => return Expected::NotAsked,
         Kind::Removed | Kind::Suspended | Kind::LeaveScheduled => {}
     }
-    let mut is_known = false;
-    let mut keys = BTreeMap::new();
-    for key in &story.keys {
-        let mut is_hit = false;
-        for (who, from, until) in intervals(key) {
-            if who != event.who {
-                continue;
-            }
-            is_known = true;
-            let begun = from <= event.at;
-            let ended = until.is_some_and(|until| until <= event.not_before.unwrap_or(event.at));
-            is_hit |= begun && !ended;
-        }
-        let is_reached = match event.reach {
-            Reach::Everything => true,
-            Reach::Project(place, project) => key.place == place && key.project == project,
-        };
-        if is_hit && is_reached {
-            keys.insert(key.id(), fate(key.place, event));
-        }
+    let is_known = story
+        .keys
+        .iter()
+        .any(|key| intervals(key).iter().any(|(who, ..)| *who == event.who));
+    if !is_known {
+        return Expected::Nobody;
     }
-    if is_known {
-        Expected::Keys(keys)
+    let hit: Vec<&Made> = story.keys.iter().filter(|key| hits(event, key)).collect();
+    let keys: BTreeMap<String, Fate> = hit
+        .iter()
+        .filter(|key| !was_told(story, event, key))
+        .map(|key| (key.id(), fate(key.place, event)))
+        .collect();
+    if keys.is_empty() && !hit.is_empty() {
+        Expected::Nothing
     } else {
-        Expected::Nobody
+        Expected::Keys(keys)
+    }
+}
+
+/// Whether the key is the person's, within reach, when it happens.
+fn hits(event: &Event, key: &Made) -> bool {
+    let is_theirs = intervals(key).into_iter().any(|(who, from, until)| {
+        let ended = until.is_some_and(|until| until <= event.not_before.unwrap_or(event.at));
+        who == event.who && from <= event.at && !ended
+    });
+    is_theirs && reaches(event, key)
+}
+
+fn reaches(event: &Event, key: &Made) -> bool {
+    match event.reach {
+        Reach::Everything => true,
+        Reach::Project(place, project) => key.place == place && key.project == project,
+    }
+}
+
+/// Whether a look shows of the key only what somebody had told, and what still held: that is
+/// reported once.
+fn was_told(story: &Story, seen: &Event, key: &Made) -> bool {
+    let is_over = |told: &Event| {
+        let mut others = story.events.iter();
+        others.any(|other| {
+            other.who == seen.who && reaches(other, key) && undoes(story, other, told, seen.at)
+        })
+    };
+    seen.not_before.is_some()
+        && story.events.iter().any(|told| {
+            told.not_before.is_none()
+                && matches!(
+                    told.kind,
+                    Kind::Removed | Kind::Suspended | Kind::LeaveScheduled
+                )
+                && told.who == seen.who
+                && told.at <= seen.at
+                && hits(told, key)
+                && fate(key.place, told) == fate(key.place, seen)
+                && !is_over(told)
+        })
+}
+
+/// Whether a return, or another date, came after what was told and not after `until`.
+fn undoes(story: &Story, other: &Event, told: &Event, until: i64) -> bool {
+    match other.kind {
+        Kind::Joined | Kind::Reinstated => {
+            (other.at, other.told) > (told.at, told.told) && other.at <= until
+        }
+        Kind::LeaveScheduled => {
+            let said = |event: &Event| (event.told, event.at, event.change(story).id);
+            told.kind == Kind::LeaveScheduled && said(other) > said(told) && other.told <= until
+        }
+        Kind::Removed | Kind::Suspended | Kind::Renamed => false,
     }
 }
 

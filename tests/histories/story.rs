@@ -88,7 +88,7 @@ pub(crate) struct Event {
     /// In hours.
     pub(crate) at: i64,
     pub(crate) not_before: Option<i64>,
-    told: i64,
+    pub(crate) told: i64,
     by: Teller,
 }
 
