@@ -11,7 +11,7 @@ use std::{
     process::{Command, Output},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -157,10 +157,18 @@ fn log() -> String {
     }
 }
 
-/// Freed at once and taken by a service, at every start of it.
+/// An address that nobody listens on, and whose port the system gives to no connection: it lies below
+/// those that it gives out (Linux: from 32768), so that nobody takes it before the service does.
 fn free_address() -> SocketAddr {
-    let listen = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-    listen.local_addr().unwrap()
+    const FIRST: u32 = 11_000;
+    const COUNT: u32 = 8_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let free = (0..COUNT).find_map(|_| {
+        let number = std::process::id().wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = u16::try_from(FIRST + number % COUNT).unwrap();
+        TcpListener::bind(("127.0.0.1", port)).ok()
+    });
+    free.unwrap().local_addr().unwrap()
 }
 
 impl Stage {
