@@ -192,7 +192,8 @@ impl Pipeline {
         }
     }
 
-    /// Makes every report that has to be made; false when the log does not take them now.
+    /// Makes every report that has to be made; false when the log does not take them now, or on
+    /// `shutdown`.
     async fn settle(
         &self,
         projection: &mut Projection,
@@ -210,8 +211,15 @@ impl Pipeline {
                 work.settled = projection.position()?.within(&CAUSES);
             }
             let refused: Vec<Record> = rejects.iter().map(Quarantined::to_record).collect();
-            let judged = stale.iter().map(|one| self.judge(one, now));
+            let judged = stale
+                .iter()
+                .take_while(|_| !shutdown.is_cancelled())
+                .map(|one| self.judge(one, now));
             let (said, done): (Vec<Option<Said>>, Vec<Waits>) = judged.unzip();
+            if done.len() < stale.len() {
+                // Nothing was said yet: it stays stale, and is said after the next start.
+                return Ok(false);
+            }
             let said: Vec<Said> = said.into_iter().flatten().collect();
             let news = said
                 .iter()

@@ -3,10 +3,10 @@ use std::{path::Path, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Pipeline;
+use super::{MOST_CHANGES, Pipeline};
 use crate::{
     catalogue::Catalogue,
-    clock::{ManualClock, SystemClock},
+    clock::{Clock, ManualClock, SystemClock},
     correlation::{Policy, policy::ProviderFacts},
     domain::{
         Account, ChangeId, ChangeKind, Email, Fate, Impact, Key, KeyInterval, Member,
@@ -78,13 +78,12 @@ fn serve(folder: &Path) -> Arc<EmbeddedLog> {
     }
 }
 
-/// Runs the pipeline until nothing is left to do.
-async fn run_until_settled(folder: &Path, log: Arc<EmbeddedLog>) {
-    run_at(folder, log, now()).await;
-}
-
-/// The same while the clock stands at `time`.
-async fn run_at(folder: &Path, log: Arc<EmbeddedLog>, time: jiff::Timestamp) {
+fn pipeline(
+    folder: &Path,
+    log: Arc<EmbeddedLog>,
+    clock: Arc<dyn Clock>,
+    progress: watch::Sender<Position>,
+) -> Pipeline {
     let facts = ProviderFacts {
         kind: "deepgram".to_owned(),
         propagation: Propagation::Manual {},
@@ -93,16 +92,41 @@ async fn run_at(folder: &Path, log: Arc<EmbeddedLog>, time: jiff::Timestamp) {
         providers: [("dg".to_owned(), facts)].into(),
         ..Policy::default()
     };
-    let (progress, mut seen) = watch::channel(Position::default());
-    let stop = CancellationToken::new();
-    let pipeline = Pipeline {
-        log: log.clone(),
+    Pipeline {
+        log,
         folder: folder.to_owned(),
         policy: Arc::new(policy),
         catalogue: Arc::new(Catalogue::built_in().unwrap()),
-        clock: Arc::new(ManualClock::at(time)),
+        clock,
         progress,
-    };
+    }
+}
+
+/// Asks the pipeline to stop as soon as it wants to judge.
+struct StopAtOnce(CancellationToken);
+
+impl Clock for StopAtOnce {
+    fn now(&self) -> jiff::Timestamp {
+        self.0.cancel();
+        now()
+    }
+}
+
+/// Runs the pipeline until nothing is left to do.
+async fn run_until_settled(folder: &Path, log: Arc<EmbeddedLog>) {
+    run_at(folder, log, now()).await;
+}
+
+/// The same while the clock stands at `time`.
+async fn run_at(folder: &Path, log: Arc<EmbeddedLog>, time: jiff::Timestamp) {
+    let (progress, mut seen) = watch::channel(Position::default());
+    let stop = CancellationToken::new();
+    let pipeline = pipeline(
+        folder,
+        log.clone(),
+        Arc::new(ManualClock::at(time)),
+        progress,
+    );
     let settled = async {
         loop {
             let end = log.end().unwrap();
@@ -566,4 +590,22 @@ async fn in_whatever_order_it_becomes_known_the_same_is_said_to_be_observed() {
         said.push(report);
     }
     assert!(said.iter().all(|report| *report == said[0]));
+}
+
+#[tokio::test]
+async fn stopping_does_not_wait_for_what_is_left_to_judge() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(folder.path());
+    let count = 3 * MOST_CHANGES;
+    let waiting = (0..count).map(|number| removal(&format!("e{number}")).to_record(now()));
+    log.append(waiting.collect()).await.unwrap();
+    let stop = CancellationToken::new();
+    let clock = Arc::new(StopAtOnce(stop.clone()));
+    let (progress, _seen) = watch::channel(Position::default());
+    let pipeline = pipeline(folder.path(), log.clone(), clock, progress);
+    let projection = pipeline.open_projection().unwrap();
+    pipeline.run(projection, stop).await.unwrap();
+    assert_eq!(records(&log, Topic::Outcomes).await.len(), 0);
+    run_until_settled(folder.path(), log.clone()).await;
+    assert_eq!(records(&log, Topic::Outcomes).await.len(), count);
 }

@@ -128,7 +128,11 @@ fn a_leave_is_reminded_of_once_at_each_distance_however_clock_and_service_jump()
     // The day has come: the same impacts, now live.
     let live = report_when(&stage, change, Status::Open);
     assert_eq!(ids(&live), ids(&announced));
-    let others: Vec<_> = live.impacts.iter().filter(|one| one.revision != 2).collect();
+    let others: Vec<_> = live
+        .impacts
+        .iter()
+        .filter(|one| one.revision != 2)
+        .collect();
     assert!(others.is_empty(), "{others:#?}");
     clock.stand_at(deadline - hours(4));
     wait_for_reminders(&stage, change, 3);
