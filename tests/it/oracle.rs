@@ -6,6 +6,7 @@ use std::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
     time::Instant,
 };
 
@@ -14,7 +15,7 @@ use offkey::{
     simulator::Company,
 };
 
-use crate::harness::{PATIENCE, Stage, until, until_within};
+use crate::harness::{GLANCE, PATIENCE, Stage, until};
 
 /// A key as the company's file names it: project and comment.
 type KeyName = (String, String);
@@ -116,18 +117,28 @@ impl Oracle {
         }
     }
 
+    /// Waits for every outcome; a backlog may take its time, as long as the service comes further.
     fn wait_for_outcomes(&self, stage: &Stage) {
         let sent = self.sent.lock().unwrap().clone();
-        let promised = |id: &&ChangeId| sent.get(id).is_some_and(|one| one.acknowledged);
-        until_within(5 * PATIENCE, "every outcome", || {
-            let ids = sent.keys().filter(promised);
-            let all = stage.read(|reader| {
-                let mut ids = ids;
-                reader.waiting().unwrap() == 0
-                    && ids.all(|id| reader.report(&id.to_string()).unwrap().is_some())
+        let promised = sent.iter().filter(|(_, one)| one.acknowledged);
+        let promised: Vec<String> = promised.map(|(id, _)| id.to_string()).collect();
+        let (mut furthest, mut end) = (None, Instant::now() + PATIENCE);
+        loop {
+            let found = stage.read(|reader| {
+                let mut ids = promised.iter();
+                let waiting = reader.waiting().unwrap();
+                let is_over = waiting == 0 && ids.all(|id| reader.report(id).unwrap().is_some());
+                (is_over, waiting, reader.position().unwrap())
             });
-            (all == Some(true)).then_some(())
-        });
+            if matches!(found, Some((true, ..))) {
+                return;
+            }
+            if found != furthest {
+                (furthest, end) = (found, Instant::now() + PATIENCE);
+            }
+            assert!(Instant::now() < end, "no outcome any more: {furthest:?}");
+            thread::sleep(GLANCE);
+        }
     }
 
     /// Everything in which the log is not what was promised.
