@@ -9,7 +9,7 @@ use std::{
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    harness::{Raise, Service, Stage, is_over_kafka, one_of_the_crowd, rounds, seed, until},
+    harness::{Raise, Service, Stage, one_of_the_crowd, rounds, seed, until},
     oracle::Oracle,
 };
 
@@ -100,7 +100,11 @@ fn a_service_that_is_killed_again_and_again_keeps_every_promise() {
 #[test]
 #[cfg(feature = "failpoints")]
 fn a_service_that_dies_beside_a_commit_keeps_every_promise() {
-    let log = if is_over_kafka() { "kafka" } else { "log" };
+    let log = if crate::harness::is_over_kafka() {
+        "kafka"
+    } else {
+        "log"
+    };
     let points = [
         "pipeline.before-commit".to_owned(),
         "pipeline.after-commit".to_owned(),
@@ -114,7 +118,11 @@ fn a_service_that_dies_beside_a_commit_keeps_every_promise() {
     stage.start().kill();
     under_load(&stage, "failpoints", |_, _, load| {
         // A member that died is missed by its group after its session: fewer rounds there.
-        for round in 0..rounds(if is_over_kafka() { points.len() } else { 21 }) {
+        for round in 0..rounds(if crate::harness::is_over_kafka() {
+            points.len()
+        } else {
+            21
+        }) {
             let point = format!("{}=20%return", points[round % points.len()]);
             load.begin_round();
             let mut service = Service::spawn(&stage, &[("FAILPOINTS", &point)]);
