@@ -116,14 +116,15 @@ fn a_service_that_dies_beside_a_commit_keeps_every_promise() {
     ];
     let stage = Stage::set_with_crowd();
     stage.start().kill();
-    under_load(&stage, "failpoints", |_, _, load| {
+    under_load(&stage, "failpoints", |random, _, load| {
         // A member that died is missed by its group after its session: fewer rounds there.
         for round in 0..rounds(if crate::harness::is_over_kafka() {
             points.len()
         } else {
             21
         }) {
-            let point = format!("{}=20%return", points[round % points.len()]);
+            let point = &points[round % points.len()];
+            let point = format!("{point}={}*off->return", random.random_range(0..6));
             load.begin_round();
             let mut service = Service::spawn(&stage, &[("FAILPOINTS", &point)]);
             assert!(!service.wait().success(), "{point}");

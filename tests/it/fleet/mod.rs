@@ -48,7 +48,7 @@ use offkey::domain::{ChangeId, Topic};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
-    harness::{Service, Stage, one_of_the_crowd, seed, until},
+    harness::{PATIENCE, Service, Stage, is_long, one_of_the_crowd, seed, until, until_within},
     oracle::Oracle,
 };
 
@@ -181,7 +181,8 @@ fn until_more_are_taken(oracle: &Oracle, count: usize) {
     });
 }
 
-/// Waits until every partition moves: a change in each gets its outcome.
+/// Waits until every partition moves: a change in each gets its outcome, behind what a long run has
+/// left to do.
 fn until_every_partition_moves(stage: &Stage, oracle: &Oracle, story: &str) {
     let mut waiting = BTreeSet::new();
     for number in 0..12 {
@@ -193,7 +194,8 @@ fn until_every_partition_moves(stage: &Stage, oracle: &Oracle, story: &str) {
         });
         waiting.insert(ChangeId::derive("hr", &id));
     }
-    until("every partition to move", || {
+    let patience = if is_long() { 5 * PATIENCE } else { PATIENCE };
+    until_within(patience, "every partition to move", || {
         for record in stage.records(&[Topic::Outcomes]) {
             waiting.remove(&record.correlation.unwrap());
         }
