@@ -20,6 +20,7 @@ use crate::{
     clock::Clock,
     config::{
         Config, ConfigError,
+        group::check_roles,
         provider::ProviderConfig,
         secret::{SecretRef, Secrets},
         sink::SinkConfig,
@@ -114,6 +115,7 @@ pub fn catalogue(config: &Config) -> anyhow::Result<Catalogue> {
         );
         return Err(ConfigError::Contradiction(why).into());
     }
+    check_roles(config, &catalogue)?;
     Ok(catalogue)
 }
 

@@ -121,6 +121,11 @@ impl Catalogue {
 }
 
 impl Provider {
+    /// What its roles are called, as far as they are known, the best first.
+    pub fn roles(&self) -> impl Iterator<Item = &str> {
+        self.roles.iter().map(|role| role.name.as_str())
+    }
+
     /// Every credential class, by name.
     pub fn classes(&self) -> impl Iterator<Item = &Class> {
         self.classes.values()

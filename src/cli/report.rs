@@ -138,6 +138,7 @@ fn alive_table(impacts: &[&Impact]) -> Table {
             Fate::Survives => "somebody deletes it",
             Fate::Unknown => "nobody documents it",
             Fate::Blocks => "what refuses the removal is mended",
+            Fate::Shrinks if !impact.lost_scopes.is_empty() => "somebody lowers the role",
             Fate::Dies | Fate::Dormant | Fate::Shrinks => "somebody removes the member",
         };
         table.add_row([

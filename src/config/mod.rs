@@ -1,6 +1,7 @@
 //! Configuration: TOML, then the environment, then flags; parsed into real types at load.
 
 pub mod declarative;
+pub mod group;
 pub mod http;
 pub mod kafka;
 pub mod name;
@@ -258,16 +259,7 @@ impl Config {
             self.log.kafka()?;
         }
         let names: Vec<String> = sources.chain(providers).collect();
-        for group in &self.groups {
-            let known = |name: &String| names.contains(name);
-            let is_provider = |one: &ProviderConfig| one.name() == group.provider;
-            if !known(&group.source) || !self.providers.iter().any(is_provider) {
-                return Err(ConfigError::Contradiction(format!(
-                    "the group {:?} of {:?} opens {:?}: name a source and a provider that are configured",
-                    group.group, group.source, group.provider
-                )));
-            }
-        }
+        group::check(&self.groups, &names, &self.providers)?;
         self.people.check().map_err(ConfigError::Contradiction)?;
         unique("source or provider", names.into_iter())?;
         unique("sink", sinks)
@@ -304,42 +296,4 @@ fn unique(what: &str, names: impl Iterator<Item = String>) -> Result<(), ConfigE
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Config;
-
-    const GROUP: &str = r#"
-        [[provider]]
-        name = "gh"
-        kind = "import"
-        catalogue = "github"
-        [[group]]
-        source = "gh"
-        group = "team"
-        provider = "gh"
-        project = "site"
-    "#;
-
-    #[test]
-    fn a_group_opens_a_configured_provider_only() {
-        let config = Config::parse(GROUP).unwrap();
-        assert_eq!(config.policy.groups, config.groups);
-        assert_eq!(config.groups.len(), 1);
-        for (right, wrong) in [
-            ("provider = \"gh\"", "provider = \"hg\""),
-            ("source = \"gh\"", "source = \"hg\""),
-        ] {
-            let said = Config::parse(&GROUP.replace(right, wrong)).unwrap_err();
-            assert!(said.to_string().contains("\"hg\""), "{said}");
-        }
-    }
-
-    #[test]
-    fn a_group_opens_a_project_whatever_the_role_in_it() {
-        let with_role = GROUP.to_owned() + "role = \"admin\"\n";
-        let said = Config::parse(&with_role).unwrap_err();
-        assert!(said.to_string().contains("`role`"), "{said}");
-    }
 }

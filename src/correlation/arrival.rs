@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{inputs::Inputs, ownership::Moment, returned::Touched};
+use super::{inputs::Inputs, judge::Judgement, ownership::Moment, returned::Touched};
 use crate::domain::{ChangeKind, Member, Propagation};
 
 /// The end of something: the last moment it was seen, and the first look without it.
@@ -22,15 +22,16 @@ pub(super) struct Arrival {
 pub(super) fn arrival(
     inputs: &Inputs<'_>,
     touched: &Touched<'_>,
-    propagation: Propagation,
+    judgement: &Judgement<'_>,
 ) -> Arrival {
     let change = inputs.change;
+    let end = || member_end(inputs, touched, judgement.is_of_role());
     let said = Arrival {
         earliest: change.effective_at,
         latest: Some(change.effective_at),
         is_visible: true,
     };
-    match propagation {
+    match judgement.propagation {
         Propagation::None {} => said,
         Propagation::Direct {} => Arrival {
             earliest: Moment::of(change).from,
@@ -42,13 +43,13 @@ pub(super) fn arrival(
             let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
             let by = change.effective_at.saturating_add(within);
             let by = by.unwrap_or(Timestamp::MAX);
-            let seen = member_end(inputs, touched).flatten();
+            let seen = end().flatten();
             Arrival {
                 latest: Some(seen.map_or(by, |(_, gone_at)| gone_at.min(by))),
                 ..said
             }
         }
-        Propagation::Manual {} => match member_end(inputs, touched) {
+        Propagation::Manual {} => match end() {
             Some(Some((last_seen, gone_at))) => Arrival {
                 earliest: last_seen.max(change.effective_at),
                 latest: Some(gone_at.max(change.effective_at)),
@@ -63,9 +64,9 @@ pub(super) fn arrival(
     }
 }
 
-/// Until when whoever made the key was in its project as the change found them; inner nothing: they
-/// still are; nothing: no list of members says.
-fn member_end(inputs: &Inputs<'_>, touched: &Touched<'_>) -> Option<Option<End>> {
+/// Until when whoever made the key was in its project as the change found them, and in the same role
+/// if `in_role`; inner nothing: they still are; nothing: no list of members says.
+fn member_end(inputs: &Inputs<'_>, touched: &Touched<'_>, in_role: bool) -> Option<Option<End>> {
     let (change, key) = (inputs.change, touched.key);
     let is_maker = |member: &&Member| {
         member.provider == key.provider
@@ -88,7 +89,7 @@ fn member_end(inputs: &Inputs<'_>, touched: &Touched<'_>) -> Option<Option<End>>
         let goes_on = rest
             .peek()
             .is_some_and(|next| next.valid_from == Some(gone_at));
-        if change.change == ChangeKind::RoleChanged || !goes_on {
+        if in_role || !goes_on {
             let last_seen = one.last_seen.unwrap_or(one.observed_at);
             return Some(Some((last_seen, gone_at)));
         }

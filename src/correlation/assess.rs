@@ -102,6 +102,13 @@ fn outcome(judgement: &Judgement<'_>) -> String {
         (None, Fate::Unknown) if matches!(judgement.tie, Tie::Perhaps(_)) => {
             "nobody knows whose it is".to_owned()
         }
+        (None, Fate::Unknown)
+            if judgement
+                .rule
+                .is_some_and(|rule| rule.fate != Fate::Unknown) =>
+        {
+            "nobody can tell what becomes of it".to_owned()
+        }
         (None, Fate::Unknown) => "nobody documents what becomes of it".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use super::{
     compose::compose,
     digest::digest,
     foretold::{foretold, who_told},
+    groups::{had_before, spared},
     inputs::Inputs,
     judge::situations,
     ownership::PersonHistory,
@@ -48,7 +49,7 @@ pub fn foresee(inputs: &Inputs<'_>) -> (Report, Awaited) {
     let (result, reason, found) = judge_all(inputs, &person);
     let (mut impacts, checks): (Vec<Impact>, Vec<Verified>) = found.into_iter().unzip();
     // A preview tells what would happen, and not what was seen of it.
-    let previewed = previewed(inputs.change, inputs.history, &impacts);
+    let previewed = previewed(inputs.change, (inputs.history, inputs.policy), &impacts);
     let mut awaited = Awaited::default();
     for (impact, check) in impacts.iter_mut().zip(checks) {
         check.tell(impact, &mut awaited);
@@ -124,14 +125,22 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
             Some((impact, check))
         })
         .collect();
+    let spared = spared(inputs, &covered, impacts.iter().map(|(impact, _)| impact));
     let who_told = who_told(&told);
     if impacts.is_empty() {
         if let Some(who) = who_told {
             return nothing(OutcomeResult::NoEffect, &who);
         }
-        return nothing(OutcomeResult::NoEffect, why_unharmed(inputs, &covered));
+        return match spared {
+            Some((_, why)) => nothing(
+                OutcomeResult::NoEffect,
+                &format!("the person's keys stay as they are: {why}"),
+            ),
+            None => nothing(OutcomeResult::NoEffect, why_unharmed(inputs, &covered)),
+        };
     }
     let (result, mut reason) = some_hit(ambiguous, history, &impacts);
+    reason.extend(spared.map(|(count, why)| format!("; {count} stay as they are: {why}")));
     reason.extend(who_told.map(|who| format!("; {who}")));
     (result, reason, impacts)
 }
@@ -154,8 +163,10 @@ fn why_unharmed(inputs: &Inputs<'_>, covered: &[Touched<'_>]) -> &'static str {
 fn why_none(inputs: &Inputs<'_>) -> Judged {
     let Inputs { change, policy, .. } = *inputs;
     if change.change == ChangeKind::Joined {
-        let reason = "nothing that this could bring back was taken from the person before";
-        return (OutcomeResult::NoEffect, reason.to_owned(), Vec::new());
+        let mut reason =
+            "nothing that this could bring back was taken from the person before".to_owned();
+        reason.extend(had_before(inputs).map(|had| format!("; {had}")));
+        return (OutcomeResult::NoEffect, reason, Vec::new());
     }
     let reason = match &change.scope {
         Scope::Group { group } if policy.mappings(&change.source, group).next().is_none() => {

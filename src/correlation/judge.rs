@@ -1,21 +1,21 @@
 //! The fate of one key: from the catalogue, never from here.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 
 use super::{
+    carried::{carried, is_refused},
+    groups::{Effect, effect},
     inputs::Inputs,
-    ownership::{Moment, membership},
+    ownership::Moment,
     policy::ProviderFacts,
     returned::{self, Touched, comeback, is_return},
-    roles::judge_role,
+    roles::{judge_role, told},
     ties::Tie,
 };
 use crate::{
     catalogue::{Catalogue, Rule, Situation},
     domain::{
-        ChangeKind, Consequence, Fate, Key, MembershipChange, Propagation, Returns, Scope,
+        ChangeKind, Consequence, Fate, MembershipChange, Propagation, Returns, Scope,
         impact::{Citation, Symptom},
     },
 };
@@ -93,6 +93,12 @@ impl Judgement<'_> {
             .is_some_and(|rule| rule.on == Situation::Reinstated)
     }
 
+    /// Whether it is a role that the person lost, and not what it is a role in.
+    pub(super) fn is_of_role(&self) -> bool {
+        self.rule
+            .is_some_and(|rule| rule.on == Situation::RoleLowered)
+    }
+
     /// What callers see, of a key that stops.
     pub(super) fn symptom(&self) -> Option<Symptom> {
         let rule = self.rule.filter(|_| !self.works_as_before())?;
@@ -148,7 +154,14 @@ pub(super) fn judge<'a>(
     } else {
         facts.propagation
     };
-    let found = situations(change).iter().find_map(|&on| rule(on));
+    let effect = effect(inputs, touched);
+    let mut situations = match &effect {
+        Effect::Nothing(_) => return None,
+        Effect::Role(..) => &[Situation::RoleLowered],
+        Effect::AsTold | Effect::Perhaps(_) => situations(change),
+    }
+    .iter();
+    let found = situations.find_map(|&on| rule(on));
     let judgement = Judgement {
         fate: found.map_or(Fate::Unknown, |rule| rule.fate),
         lost_scopes: Vec::new(),
@@ -176,13 +189,43 @@ pub(super) fn judge<'a>(
     if is_return(change.change) {
         return Some(judge_return(inputs, touched, facts, judgement));
     }
-    let judgement = if change.change == ChangeKind::RoleChanged {
-        judge_role(inputs, touched, facts, judgement)?
-    } else {
-        judgement
-    };
-    let refused = rule(Situation::LastOwner).filter(|_| is_refused(inputs, key, facts));
+    let refused = rule(Situation::LastOwner)
+        .filter(|_| effect == Effect::AsTold && is_refused(inputs, key, facts));
+    let judgement = with_effect(inputs, touched, (facts, effect), judgement)?;
     Some(carried(change, refused, judgement))
+}
+
+/// What the change does to the key through the membership of whoever made it.
+fn with_effect<'a>(
+    inputs: &Inputs<'a>,
+    touched: &Touched<'a>,
+    (facts, effect): (&ProviderFacts, Effect<'_>),
+    judgement: Judgement<'a>,
+) -> Option<Judgement<'a>> {
+    let change = inputs.change;
+    match effect {
+        Effect::Nothing(_) => None,
+        Effect::AsTold if change.change == ChangeKind::RoleChanged => {
+            judge_role(inputs, touched, (facts, told(change)), judgement)
+        }
+        Effect::AsTold => Some(judgement),
+        Effect::Role(roles, why) => {
+            let judgement = judge_role(inputs, touched, (facts, roles), judgement)?;
+            let more = judgement.note.iter().map(|note| format!("; {note}"));
+            let note = more.fold(why, |why, note| why + &note);
+            Some(Judgement {
+                note: Some(note),
+                ..judgement
+            })
+        }
+        // Out of the project or not, it is the same.
+        Effect::Perhaps(_) if judgement.fate == Fate::Survives => Some(judgement),
+        Effect::Perhaps(why) => Some(Judgement {
+            note: Some(format!("{why}; if the project is lost: {}", judgement.fate)),
+            fate: Fate::Unknown,
+            ..judgement
+        }),
+    }
 }
 
 /// Whether the key comes back with the person.
@@ -229,88 +272,4 @@ fn judge_return<'a>(
         note: back.note,
         ..judgement
     }
-}
-
-/// Whether the provider will refuse to remove the person from the key's project: there is no owner
-/// beside them, and nobody saw the removal happen.
-fn is_refused(inputs: &Inputs<'_>, key: &Key, facts: &ProviderFacts) -> bool {
-    let Inputs {
-        change,
-        history,
-        catalogue,
-        ..
-    } = *inputs;
-    let was_seen = change.source == key.provider && change.not_before.is_some();
-    let removes = matches!(
-        change.change,
-        ChangeKind::Removed | ChangeKind::LeaveScheduled
-    );
-    if was_seen || !removes || change.reason.as_deref() == Some("account_deleted") {
-        return false;
-    }
-    let moment = Moment::of(change);
-    let owners = history.members.iter().filter(|member| {
-        let here = member.provider == key.provider && member.project == key.project;
-        let roles = membership(member, moment).map(|now| now.roles.as_slice());
-        let mut roles = roles.unwrap_or_default().iter();
-        here && roles.any(|role| catalogue.rank(&facts.kind, role) == Some(0))
-    });
-    let mut owners = owners.map(|owner| history.has_account(&owner.provider, &owner.account.id));
-    owners.next() == Some(true) && owners.all(|is_person| is_person)
-}
-
-/// How the change comes to the provider, and whether the provider lets it (`refused`: the rule by
-/// which it does not).
-fn carried<'a>(
-    change: &MembershipChange,
-    refused: Option<&'a Rule>,
-    judgement: Judgement<'a>,
-) -> Judgement<'a> {
-    let fate = judgement.fate;
-    let stops = matches!(
-        fate,
-        Fate::Dies | Fate::Dormant | Fate::Shrinks | Fate::Blocks
-    );
-    let waits = |fate, until_then: String| (fate, None, Some(until_then));
-    let (fate, effective_at, until_then) = match judgement.propagation {
-        Propagation::None {} if stops => waits(Fate::Survives, NEVER.to_owned()),
-        Propagation::None {} => (fate, Some(change.effective_at), None),
-        _ if refused.is_some() || fate == Fate::Blocks => waits(Fate::Blocks, REFUSED.to_owned()),
-        Propagation::Automatic { within } if stops => {
-            (fate, Some(change.effective_at), Some(automatically(within)))
-        }
-        Propagation::Manual {} if stops => waits(fate, MANUALLY.to_owned()),
-        Propagation::Direct {} | Propagation::Automatic { .. } | Propagation::Manual {} => {
-            (fate, Some(change.effective_at), None)
-        }
-    };
-    let refused = refused.filter(|_| fate == Fate::Blocks);
-    let lost_scopes = if fate == Fate::Shrinks {
-        judgement.lost_scopes
-    } else {
-        Vec::new()
-    };
-    Judgement {
-        fate,
-        lost_scopes,
-        effective_at,
-        until_then,
-        afterwards: refused.map(|_| judgement.fate),
-        rule: refused.or(judgement.rule),
-        ..judgement
-    }
-}
-
-const MANUALLY: &str = "The key stays alive in the person's hands until somebody removes the \
-                        member at the provider, and stops then.";
-const REFUSED: &str = "The provider refuses the removal as things are: the key stays alive in the \
-                       person's hands until that is mended.";
-const NEVER: &str = "Nothing carries this change to the provider: the key stays alive in the \
-                     person's hands.";
-
-fn automatically(within: Duration) -> String {
-    format!(
-        "The provider follows by itself within {}: the key can stop at any time from then on.",
-        humantime_serde::re::humantime::format_duration(within)
-    )
 }

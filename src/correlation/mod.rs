@@ -5,11 +5,13 @@
 
 mod arrival;
 mod assess;
+mod carried;
 mod compose;
 mod correlate;
 mod digest;
 mod foretold;
 pub mod gate;
+mod groups;
 pub mod identity;
 mod inputs;
 mod judge;

@@ -184,14 +184,19 @@ pub fn undone_by<'a>(
     changes
         .iter()
         .filter(|other| {
-            other.change.undoes(change.change)
-                && other.scope.includes(&change.scope)
-                && comes_later(other)
+            other.change.undoes(change.change) && includes(other, change) && comes_later(other)
         })
         .min_by_key(|other| {
             let said = other.change.speaks_ahead().then_some(other.published_at);
             (said.unwrap_or(other.effective_at), order(other), other.id)
         })
+}
+
+/// Whether all that `change` reaches lies within the scope of `other`. Ids of groups are their
+/// source's own.
+pub(super) fn includes(other: &MembershipChange, change: &MembershipChange) -> bool {
+    let is_group = matches!(other.scope, Scope::Group { .. });
+    other.scope.includes(&change.scope) && (!is_group || other.source == change.source)
 }
 
 /// Whether `other` undid `change`, strictly later and no later than `until`.

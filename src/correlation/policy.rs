@@ -70,6 +70,17 @@ pub struct GroupMapping {
     /// The provider's own id of the project; absent: all of them.
     #[serde(default)]
     pub project: Option<String>,
+    /// The provider's own word for the role that the group gives there; absent: nobody says.
+    #[serde(default)]
+    pub role: Option<String>,
+}
+
+impl GroupMapping {
+    /// Whether its members are let into `project` of `provider`.
+    #[must_use]
+    pub fn opens(&self, provider: &str, project: &str) -> bool {
+        self.provider == provider && self.project.as_deref().is_none_or(|one| one == project)
+    }
 }
 
 impl Default for Policy {
@@ -100,10 +111,8 @@ impl Policy {
         let Scope::Group { group } = &change.scope else {
             return change.scope.covers(provider, project);
         };
-        self.mappings(&change.source, group).any(|mapping| {
-            let all = mapping.project.as_deref().is_none_or(|one| one == project);
-            mapping.provider == provider && all
-        })
+        self.mappings(&change.source, group)
+            .any(|mapping| mapping.opens(provider, project))
     }
 
     /// What the group of a source opens.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::ownership::PersonHistory;
+use super::{ownership::PersonHistory, policy::Policy};
 use crate::domain::{
     ChangeKind, Impact, MembershipChange,
     preview::{Aspect, Difference, Preview, Previewed, PreviewedKey},
@@ -19,7 +19,7 @@ type Pair<'a> = (Option<&'a PreviewedKey>, Option<&'a PreviewedKey>);
 /// Both times are content, so the answer does not depend on what became known first.
 pub(super) fn previewed(
     change: &MembershipChange,
-    history: &PersonHistory,
+    (history, policy): (&PersonHistory, &Policy),
     impacts: &[Impact],
 ) -> Option<Previewed> {
     let preview = history
@@ -27,7 +27,7 @@ pub(super) fn previewed(
         .iter()
         .filter(|preview| foresees(preview, change))
         .max_by_key(|preview| (preview.made_at, &preview.digest))?;
-    let differs = differences(preview, change, impacts);
+    let differs = differences(preview, (change, policy), impacts);
     Some(Previewed {
         digest: preview.digest.clone(),
         at: preview.made_at,
@@ -48,11 +48,11 @@ fn foresees(preview: &Preview, change: &MembershipChange) -> bool {
 /// What came otherwise than in `preview`, within the scope of `change`.
 fn differences(
     preview: &Preview,
-    change: &MembershipChange,
+    (change, policy): (&MembershipChange, &Policy),
     impacts: &[Impact],
 ) -> Vec<Difference> {
     let found: Vec<PreviewedKey> = impacts.iter().map(PreviewedKey::of).collect();
-    let is_within = |key: &&PreviewedKey| change.scope.covers(&key.provider, &key.project);
+    let is_within = |key: &&PreviewedKey| policy.covers(change, &key.provider, &key.project);
     let mut both: BTreeMap<Place<'_>, Pair<'_>> = BTreeMap::new();
     for key in preview.keys.iter().filter(is_within) {
         both.entry(place(key)).or_default().0 = Some(key);
@@ -96,7 +96,7 @@ mod tests {
 
     use super::previewed;
     use crate::{
-        correlation::PersonHistory,
+        correlation::{PersonHistory, Policy},
         domain::{
             ChangeKind, Fate, Impact, MembershipChange, OutcomeResult, Scope, Severity,
             impact::Successor,
@@ -139,7 +139,7 @@ mod tests {
             previews: previews.to_vec(),
             ..PersonHistory::default()
         };
-        previewed(change, &history, &[impact()])
+        previewed(change, (&history, &Policy::default()), &[impact()])
     }
 
     #[test]

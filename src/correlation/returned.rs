@@ -1,9 +1,9 @@
 //! Somebody came back: which keys come back with them, and which were replaced in the meantime.
 
 use super::{
+    groups::stays,
     inputs::Inputs,
     ownership::{Moment, PersonHistory, held, spoken},
-    policy::Policy,
 };
 use crate::domain::{
     ChangeKind, Fate, Key, KeyInterval, MembershipChange, Propagation, Replacement, Returns,
@@ -23,7 +23,7 @@ impl<'a> Touched<'a> {
     pub(super) fn by(inputs: &Inputs<'a>, key: &'a Key) -> Option<Self> {
         let (change, history) = (inputs.change, inputs.history);
         let loss = is_return(change.change)
-            .then(|| loss(history, change, key, inputs.policy))
+            .then(|| loss(inputs, key))
             .flatten();
         let moment = match (change.change, loss) {
             (_, Some(loss)) => Moment::of(loss),
@@ -49,12 +49,13 @@ fn order(change: &MembershipChange) -> (jiff::Timestamp, jiff::Timestamp) {
 }
 
 /// The newest change before `back` that took `key` away and that nothing undid in between.
-fn loss<'a>(
-    history: &'a PersonHistory,
-    back: &MembershipChange,
-    key: &Key,
-    policy: &Policy,
-) -> Option<&'a MembershipChange> {
+fn loss<'a>(inputs: &Inputs<'a>, key: &Key) -> Option<&'a MembershipChange> {
+    let Inputs {
+        change: back,
+        history,
+        policy,
+        ..
+    } = *inputs;
     let reach = |change: &&MembershipChange| policy.covers(change, &key.provider, &key.project);
     let before = || {
         let earlier = history.changes.iter().filter(reach);
@@ -73,7 +74,7 @@ fn loss<'a>(
             use ChangeKind::{LeaveScheduled, Removed, Suspended};
             matches!(change.change, Removed | Suspended | LeaveScheduled)
         })
-        .filter(|change| !is_undone(change))
+        .filter(|change| !is_undone(change) && !stays(inputs, change, key))
         .max_by_key(|change| (order(change), change.id))
 }
 

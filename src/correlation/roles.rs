@@ -8,14 +8,21 @@ use crate::{
     domain::{Fate, KeyInterval, MembershipChange},
 };
 
-/// What a new role leaves of the key; nothing: everything.
+/// The roles before and after that a change tells; nothing where it tells only one, or none.
+pub(super) fn told(change: &MembershipChange) -> Option<(&str, &str)> {
+    let role = change.role.as_ref()?;
+    Some((role.from.as_deref()?, role.to.as_deref()?))
+}
+
+/// What another role leaves of the key; nothing: everything. `roles`: the one before and the one
+/// after, where they are known.
 pub(super) fn judge_role<'a>(
     inputs: &Inputs<'a>,
     touched: &Touched<'a>,
-    facts: &ProviderFacts,
+    (facts, roles): (&ProviderFacts, Option<(&str, &str)>),
     judgement: Judgement<'a>,
 ) -> Option<Judgement<'a>> {
-    let lost = lost(inputs.change, touched.interval, facts, inputs.catalogue);
+    let lost = roles.and_then(|roles| lost(roles, touched.interval, facts, inputs.catalogue));
     match (judgement.fate, lost) {
         (_, Some(lost)) if lost.is_empty() => None,
         (Fate::Shrinks, Some(lost_scopes)) => Some(Judgement {
@@ -36,15 +43,14 @@ const UNLISTED: &str = "it follows its owner's role, and no list says what these
 
 /// What the key may no longer do; nothing when the roles say too little to tell.
 fn lost(
-    change: &MembershipChange,
+    (from, to): (&str, &str),
     interval: &KeyInterval,
     facts: &ProviderFacts,
     catalogue: &Catalogue,
 ) -> Option<Vec<String>> {
-    let role = change.role.as_ref()?;
     let kind = facts.kind.as_str();
-    let before = scopes_of(role.from.as_deref()?, kind, catalogue)?;
-    let after = scopes_of(role.to.as_deref()?, kind, catalogue)?;
+    let before = scopes_of(from, kind, catalogue)?;
+    let after = scopes_of(to, kind, catalogue)?;
     let own: BTreeSet<&str> = interval
         .scopes
         .iter()
@@ -76,10 +82,7 @@ fn scopes_of<'a>(
 
 /// Whether the new role may do everything that the old one may.
 pub(super) fn is_raised(change: &MembershipChange, kind: &str, catalogue: &Catalogue) -> bool {
-    let Some((from, to)) = change.role.as_ref().and_then(|role| {
-        let (from, to) = (role.from.as_deref()?, role.to.as_deref()?);
-        Some((from, to))
-    }) else {
+    let Some((from, to)) = told(change) else {
         return false;
     };
     let scopes = |role| scopes_of(role, kind, catalogue);

@@ -7,6 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     arrival::{Arrival, End, arrival},
+    groups::stays,
     inputs::Inputs,
     judge::Judgement,
     ownership::{Look, Moment},
@@ -42,7 +43,7 @@ pub(super) fn check(
     let (change, key) = (inputs.change, touched.key);
     let look = inputs.history.looks.get(&key.provider).copied();
     let look = look.unwrap_or_default();
-    let arrival = arrival(inputs, touched, judgement.propagation);
+    let arrival = arrival(inputs, touched, judgement);
     let end = end_of(&key.history);
     // What a look said counts when everything it said is known.
     let is_told = end.is_none_or(|(_, gone_at)| look.read_until >= Some(gone_at));
@@ -231,7 +232,7 @@ impl Case<'_> {
         let (change, key) = (self.inputs.change, self.touched.key);
         let order = |one: &MembershipChange| (one.effective_at, one.published_at);
         let overtakes = |other: &&MembershipChange| {
-            takes(other.change) > takes(change.change)
+            self.takes(other) > self.takes(change)
                 && order(other) >= order(change)
                 && Moment::of(other).from <= gone_at
                 && self
@@ -241,6 +242,21 @@ impl Case<'_> {
         };
         let found = self.inputs.history.changes.iter().filter(overtakes);
         found.min_by_key(|other| (order(other), other.id))
+    }
+
+    /// How much a change takes away, compared with others.
+    fn takes(&self, change: &MembershipChange) -> u8 {
+        match change.change {
+            // Whoever another group keeps in the project loses a role there, and nothing more.
+            _ if stays(self.inputs, change, self.touched.key) => 1,
+            ChangeKind::Removed | ChangeKind::LeaveScheduled => 3,
+            ChangeKind::Suspended => 2,
+            ChangeKind::RoleChanged => 1,
+            ChangeKind::Joined
+            | ChangeKind::Reinstated
+            | ChangeKind::Renamed
+            | ChangeKind::LeaveCancelled => 0,
+        }
     }
 
     fn expired_by(&self, gone_at: Timestamp) -> bool {
@@ -256,18 +272,5 @@ impl Case<'_> {
             tests_rule,
             says: says.to_owned(),
         }
-    }
-}
-
-/// How much a change takes away, compared with others.
-fn takes(kind: ChangeKind) -> u8 {
-    match kind {
-        ChangeKind::Removed | ChangeKind::LeaveScheduled => 3,
-        ChangeKind::Suspended => 2,
-        ChangeKind::RoleChanged => 1,
-        ChangeKind::Joined
-        | ChangeKind::Reinstated
-        | ChangeKind::Renamed
-        | ChangeKind::LeaveCancelled => 0,
     }
 }

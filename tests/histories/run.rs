@@ -5,13 +5,17 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use offkey::{
     catalogue::Catalogue,
-    correlation::{Awaited, Inputs, Policy, correlate, policy::ProviderFacts, revise},
+    correlation::{
+        Awaited, Inputs, Policy, correlate,
+        policy::{GroupMapping, ProviderFacts},
+        revise,
+    },
     domain::{ImpactId, Outcome, Propagation, Record, Report, Topic},
     log::{Batch, Entry, Partition, Position},
     projection::{Lens, Projection, Said, Waits},
 };
 
-use crate::story::Place;
+use crate::story::{GROUPS, Place};
 
 /// What came of a story.
 #[derive(Debug)]
@@ -53,8 +57,20 @@ fn policy() -> Policy {
         providers: [Place::Deepgram, Place::Datadog, Place::OpenAi]
             .map(facts)
             .into(),
+        groups: groups().collect(),
         ..Policy::default()
     }
+}
+
+fn groups() -> impl Iterator<Item = GroupMapping> {
+    let all = GROUPS.iter().enumerate();
+    all.map(|(number, group)| GroupMapping {
+        source: group.by.name().to_owned(),
+        group: format!("g{number}"),
+        provider: group.place.name().to_owned(),
+        project: group.project.map(|project| format!("p{project}")),
+        role: group.role.map(str::to_owned),
+    })
 }
 
 /// Tells `batches`, and has every report made that is due after each.

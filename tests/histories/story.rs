@@ -64,7 +64,45 @@ pub(crate) enum Kind {
 pub(crate) enum Reach {
     Everything,
     Project(Place, usize),
+    /// One of [`GROUPS`].
+    Group(usize),
 }
+
+/// What a group opens; no project: all of them, no role: nobody says which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Group {
+    pub(crate) by: Teller,
+    pub(crate) place: Place,
+    pub(crate) project: Option<usize>,
+    pub(crate) role: Option<&'static str>,
+}
+
+const fn group(
+    by: Teller,
+    place: Place,
+    project: Option<usize>,
+    role: Option<&'static str>,
+) -> Group {
+    Group {
+        by,
+        place,
+        project,
+        role,
+    }
+}
+
+pub(crate) const GROUPS: [Group; 10] = [
+    group(Teller::Hr, Place::Deepgram, Some(0), Some("admin")),
+    group(Teller::Directory, Place::Deepgram, Some(0), Some("member")),
+    group(Teller::Directory, Place::Deepgram, None, Some("member")),
+    group(Teller::Hr, Place::Deepgram, None, Some("owner")),
+    group(Teller::Hr, Place::Deepgram, Some(1), None),
+    group(Teller::Hr, Place::OpenAi, Some(0), Some("reader")),
+    group(Teller::Directory, Place::OpenAi, None, Some("reader")),
+    group(Teller::Directory, Place::OpenAi, Some(0), Some("writer")),
+    group(Teller::Hr, Place::Datadog, None, Some("reader")),
+    group(Teller::Hr, Place::Datadog, Some(1), None),
+];
 
 /// Who tells of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +115,16 @@ pub(crate) enum Teller {
     DirectoryWithoutAddress,
     /// By the account at the provider, seen between two looks.
     Provider(Place),
+}
+
+impl Teller {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Hr => "hr",
+            Self::Directory | Self::DirectoryWithoutAddress => "okta",
+            Self::Provider(place) => place.name(),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -101,6 +149,8 @@ pub(crate) struct Made {
     pub(crate) from: i64,
     pub(crate) until: Option<i64>,
     pub(crate) then_by: Option<usize>,
+    /// What it may do.
+    pub(crate) scope: &'static str,
 }
 
 #[derive(Debug, Clone)]
@@ -140,7 +190,7 @@ impl Made {
                 email: Some(story.address(who, from)),
                 name: None,
             },
-            scopes: Vec::new(),
+            scopes: vec![self.scope.to_owned()],
         };
         let until = self.until.filter(|_| is_ended);
         let mut history = vec![interval(self.by, self.from, until)];
@@ -164,11 +214,7 @@ impl Made {
 
 impl Event {
     pub(crate) fn change(&self, story: &Story) -> MembershipChange {
-        let source = match self.by {
-            Teller::Hr => "hr",
-            Teller::Directory | Teller::DirectoryWithoutAddress => "okta",
-            Teller::Provider(place) => place.name(),
-        };
+        let source = self.by.name();
         let account = match self.by {
             Teller::Hr => None,
             Teller::Directory | Teller::DirectoryWithoutAddress => Some(format!("a{}", self.who)),
@@ -198,6 +244,9 @@ impl Event {
                 Reach::Project(place, project) => Scope::Project {
                     provider: place.name().to_owned(),
                     project: format!("p{project}"),
+                },
+                Reach::Group(number) => Scope::Group {
+                    group: format!("g{number}"),
                 },
             },
             effective_at: hour(self.at),
@@ -257,7 +306,8 @@ fn place() -> impl Strategy<Value = Place> {
 fn made() -> impl Strategy<Value = Made> {
     let whose = (0..4_usize, place(), 0..2_usize);
     let how = (0.0..1.0_f64, option::of(1..300_i64), option::of(0..2_usize));
-    (whose, how).prop_map(|((by, place, project), (from, length, then_by))| {
+    let scope = select(vec!["billing:write", "billing:read", "usage:write"]);
+    (whose, how, scope).prop_map(|((by, place, project), (from, length, then_by), scope)| {
         let range = range(by);
         #[expect(clippy::cast_possible_truncation, reason = "hours are few")]
         let from = range.start + ((range.end - range.start) as f64 * from) as i64;
@@ -270,6 +320,7 @@ fn made() -> impl Strategy<Value = Made> {
             until: length.map(|length| from + length),
             // Whoever is there all the time.
             then_by: then_by.filter(|next| *next != by),
+            scope,
         }
     })
 }
@@ -318,6 +369,36 @@ fn event() -> impl Strategy<Value = Event> {
     })
 }
 
+/// Into a group and out of it; many at the same moment.
+fn group_event() -> impl Strategy<Value = Event> {
+    use Kind::{Joined, LeaveScheduled, Removed};
+    let kinds = select(vec![
+        Joined,
+        Joined,
+        Joined,
+        Removed,
+        Removed,
+        LeaveScheduled,
+    ]);
+    let when = (1..12_i64, 0..4_i64);
+    (0..2_usize, kinds, when, 0..GROUPS.len()).prop_map(|(who, kind, (at, late), number)| {
+        let at = at * 70;
+        Event {
+            number: 0,
+            who,
+            kind,
+            reach: Reach::Group(number),
+            at,
+            not_before: None,
+            told: match kind {
+                LeaveScheduled => at - 30 * late,
+                _ => at + late,
+            },
+            by: GROUPS[number].by,
+        }
+    })
+}
+
 /// What happens in every story.
 fn frame(renamed: [Option<i64>; 2]) -> Vec<Event> {
     let one = |who, kind, at| Event {
@@ -347,9 +428,11 @@ fn frame(renamed: [Option<i64>; 2]) -> Vec<Event> {
 
 pub(crate) fn story() -> impl Strategy<Value = Story> {
     let renamed = [option::of(100..800_i64), option::of(100..800_i64)];
-    (vec(made(), 0..9), vec(event(), 0..9), renamed).prop_map(|(mut keys, more, renamed)| {
+    let events = (vec(event(), 0..9), vec(group_event(), 0..16));
+    (vec(made(), 0..9), events, renamed).prop_map(|(mut keys, (more, groups), renamed)| {
         let mut events = frame(renamed);
         events.extend(more);
+        events.extend(groups);
         for (number, event) in events.iter_mut().enumerate() {
             event.number = number;
         }

@@ -112,6 +112,9 @@ fn settings(worlds: &[&World<'_>], secret: &Path) -> String {
             if let Some(project) = group.project {
                 told["project"] = project.into();
             }
+            if let Some(role) = group.role {
+                told["role"] = role.into();
+            }
             groups.push(told);
         }
     }

@@ -33,7 +33,7 @@ use self::{
 };
 
 /// There are so many at least: a theme that gets lost is noticed.
-const AT_LEAST: usize = 140;
+const AT_LEAST: usize = 170;
 
 fn files() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");

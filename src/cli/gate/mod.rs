@@ -14,7 +14,10 @@ use super::{
     preview::{Imagined, Maker, is_known},
 };
 use crate::{
-    correlation::gate::{Answer, Judged, Removal, gate},
+    correlation::{
+        Policy,
+        gate::{Answer, Judged, Removal, gate},
+    },
     domain::{ChangeKind, Email, Scope},
     projection::read::Reader,
 };
@@ -141,7 +144,7 @@ impl Gate {
         let mut all = Vec::with_capacity(imagined.len());
         for one in &imagined {
             let (report, history) = maker.report_and_history(one)?;
-            if matches!(self.scope, Scope::Group { .. }) && report.impacts.is_empty() {
+            if !self.is_mapped(policy) && report.impacts.is_empty() {
                 // Nothing found is no proof where nobody knows where to look.
                 anyhow::bail!(
                     "nobody can say whether that is safe: {}",
@@ -173,6 +176,14 @@ impl Gate {
             });
         }
         Ok(all)
+    }
+
+    /// Whether it is known which projects the scope reaches.
+    fn is_mapped(&self, policy: &Policy) -> bool {
+        match &self.scope {
+            Scope::Group { group } => policy.groups.iter().any(|one| one.group == *group),
+            Scope::Organisation {} | Scope::Provider { .. } | Scope::Project { .. } => true,
+        }
     }
 
     /// Whoever mistypes a key has to hear of it.

@@ -5,7 +5,7 @@ mod record;
 mod summary;
 mod together;
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -155,7 +155,7 @@ impl<'a> Maker<'a> {
 
     /// Says before the first report that this change is one of those imagined together.
     pub(super) fn expect(&mut self, one: &Imagined) -> anyhow::Result<()> {
-        let change = imagine(one);
+        let change = imagine(one, self.policy);
         let person = self.person(one, &change)?;
         Ok(self.together.expect(self.reader, person, change)?)
     }
@@ -185,7 +185,7 @@ impl<'a> Maker<'a> {
     }
 
     fn case(&self, one: &Imagined) -> Result<(MembershipChange, PersonHistory), ProjectionError> {
-        let change = imagine(one);
+        let change = imagine(one, self.policy);
         let mut history = self.reader.history(&self.person(one, &change)?)?;
         self.together.note_in(self.reader, &mut history)?;
         Ok((change, history))
@@ -261,35 +261,47 @@ fn removal(person: &str, at: Timestamp) -> MembershipChange {
         ..PersonRef::default()
     };
     let everywhere = (ChangeKind::Removed, &Scope::Organisation {});
-    imagine_of(who, person, everywhere, at)
+    imagine_of(who, person, (everywhere, SOURCE), at)
 }
 
 /// A change that has not happened.
-pub(super) fn imagine(one: &Imagined) -> MembershipChange {
+pub(super) fn imagine(one: &Imagined, policy: &Policy) -> MembershipChange {
     let who = PersonRef {
         email: Some(one.email.clone()),
         ..PersonRef::default()
     };
-    imagine_of(who, one.email.as_str(), (one.change, &one.scope), one.at)
+    let source = source_of(&one.scope, policy);
+    let what = ((one.change, &one.scope), source);
+    imagine_of(who, one.email.as_str(), what, one.at)
+}
+
+/// Who would tell of a change: within a provider it happens there, so that nothing has to
+/// propagate; a group is its source's.
+fn source_of<'a>(scope: &'a Scope, policy: &'a Policy) -> &'a str {
+    match scope {
+        Scope::Provider { provider } | Scope::Project { provider, .. } => provider,
+        Scope::Group { group } => sources_of(group, policy).first().copied().unwrap_or(SOURCE),
+        Scope::Organisation {} => SOURCE,
+    }
+}
+
+/// The sources of which the configuration maps a group of this id.
+fn sources_of<'a>(group: &str, policy: &'a Policy) -> BTreeSet<&'a str> {
+    let mapped = policy.groups.iter().filter(|one| one.group == group);
+    mapped.map(|one| one.source.as_str()).collect()
 }
 
 /// The same of somebody by any name.
-///
-/// Within a provider it happens there, so that nothing has to propagate.
 fn imagine_of(
     person: PersonRef,
     name: &str,
-    (change, scope): (ChangeKind, &Scope),
+    ((change, scope), source): ((ChangeKind, &Scope), &str),
     at: Timestamp,
 ) -> MembershipChange {
-    let source = match scope {
-        Scope::Provider { provider } | Scope::Project { provider, .. } => provider.clone(),
-        Scope::Organisation {} | Scope::Group { .. } => SOURCE.to_owned(),
-    };
     let event_id = format!("preview/{name}/{change}/{scope}");
     MembershipChange {
-        id: ChangeId::derive(&source, &event_id),
-        source,
+        id: ChangeId::derive(source, &event_id),
+        source: source.to_owned(),
         event_id,
         change,
         person,
@@ -303,7 +315,7 @@ fn imagine_of(
     }
 }
 
-/// Whether a scope names a provider that there is.
+/// Whether a scope names a provider that there is, and one group.
 pub(super) fn is_known(scope: &Scope, policy: &Policy) -> Result<(), String> {
     match scope {
         Scope::Provider { provider } | Scope::Project { provider, .. }
@@ -319,6 +331,10 @@ pub(super) fn is_known(scope: &Scope, policy: &Policy) -> Result<(), String> {
                     .join(", ")
             ))
         }
+        Scope::Group { group } if sources_of(group, policy).len() > 1 => Err(format!(
+            "the scope {scope} can be a group of {}: nobody can tell which is meant",
+            Vec::from_iter(sources_of(group, policy)).join(" or of ")
+        )),
         Scope::Organisation {}
         | Scope::Provider { .. }
         | Scope::Project { .. }
