@@ -125,19 +125,16 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
             Some((impact, check))
         })
         .collect();
-    let spared = spared(inputs, &covered, impacts.iter().map(|(impact, _)| impact));
+    let spared = spared(inputs, &covered, &impacts);
     let who_told = who_told(&told);
     if impacts.is_empty() {
         if let Some(who) = who_told {
             return nothing(OutcomeResult::NoEffect, &who);
         }
-        return match spared {
-            Some((_, why)) => nothing(
-                OutcomeResult::NoEffect,
-                &format!("the person's keys stay as they are: {why}"),
-            ),
-            None => nothing(OutcomeResult::NoEffect, why_unharmed(inputs, &covered)),
-        };
+        let unharmed = || why_unharmed(inputs, &covered).to_owned();
+        let groups = |(_, why)| format!("the person's keys stay as they are: {why}");
+        let why = spared.map_or_else(unharmed, groups);
+        return nothing(OutcomeResult::NoEffect, &why);
     }
     let (result, mut reason) = some_hit(ambiguous, history, &impacts);
     reason.extend(spared.map(|(count, why)| format!("; {count} stay as they are: {why}")));

@@ -17,6 +17,7 @@ mod exposure;
 mod fleet;
 mod forgeries;
 mod gate;
+mod groups;
 mod harness;
 mod import;
 mod inventory;

@@ -16,6 +16,7 @@ use super::{
     inputs::Inputs,
     ownership::{Moment, held},
     returned::Touched,
+    verified::Verified,
 };
 use crate::domain::{ChangeKind, Impact, Key, MembershipChange, Scope};
 
@@ -77,15 +78,15 @@ pub(super) fn stays(inputs: &Inputs<'_>, change: &MembershipChange, key: &Key) -
 
 /// How many of the keys that the change reaches stay as they are because of groups, so that no
 /// impact tells of them, and why.
-pub(super) fn spared<'a>(
+pub(super) fn spared(
     inputs: &Inputs<'_>,
     reached: &[Touched<'_>],
-    told: impl Iterator<Item = &'a Impact> + Clone,
+    told: &[(Impact, Verified)],
 ) -> Option<(usize, String)> {
     let is_told = |key: &Key| {
+        let mut told = told.iter().map(|(impact, _)| &impact.key);
         let named = (&key.provider, &key.project, &key.id);
-        told.clone()
-            .any(|one| (&one.key.provider, &one.key.project, &one.key.id) == named)
+        told.any(|told| (&told.provider, &told.project, &told.id) == named)
     };
     left_group(inputs.change)?;
     let others = reached.iter().filter(|touched| !is_told(touched.key));
