@@ -399,6 +399,43 @@ fn group_event() -> impl Strategy<Value = Event> {
     })
 }
 
+/// Somebody with a key is in two groups that may open its project, and leaves one of them, or both.
+fn episode() -> impl Strategy<Value = (Made, Vec<Event>)> {
+    let groups = (0..GROUPS.len(), 0..GROUPS.len(), any::<bool>());
+    (made(), groups, 0..2_usize, 20..600_i64).prop_map(|(made, (one, next, both), who, at)| {
+        let of_place = |from: usize| {
+            let mut all = (from..GROUPS.len()).chain(0..from);
+            all.find(|number| GROUPS[*number].place == made.place)
+        };
+        let one = of_place(one).unwrap_or_default();
+        let other = of_place(next).unwrap_or_default();
+        let event = |kind, number: usize, at| Event {
+            number: 0,
+            who,
+            kind,
+            reach: Reach::Group(number),
+            at,
+            not_before: None,
+            told: at,
+            by: GROUPS[number].by,
+        };
+        let mut events = vec![
+            event(Kind::Joined, one, at),
+            event(Kind::Joined, other, at + 10),
+            event(Kind::Removed, one, at + 90),
+        ];
+        events.extend(both.then(|| event(Kind::Removed, other, at + 90)));
+        let made = Made {
+            by: who,
+            from: 11,
+            until: None,
+            then_by: None,
+            ..made
+        };
+        (made, events)
+    })
+}
+
 /// What happens in every story.
 fn frame(renamed: [Option<i64>; 2]) -> Vec<Event> {
     let one = |who, kind, at| Event {
@@ -428,11 +465,16 @@ fn frame(renamed: [Option<i64>; 2]) -> Vec<Event> {
 
 pub(crate) fn story() -> impl Strategy<Value = Story> {
     let renamed = [option::of(100..800_i64), option::of(100..800_i64)];
-    let events = (vec(event(), 0..9), vec(group_event(), 0..16));
-    (vec(made(), 0..9), events, renamed).prop_map(|(mut keys, (more, groups), renamed)| {
+    let groups = (vec(group_event(), 0..6), vec(episode(), 0..4));
+    let told = (vec(event(), 0..9), groups);
+    (vec(made(), 0..9), told, renamed).prop_map(|(mut keys, (more, groups), renamed)| {
         let mut events = frame(renamed);
         events.extend(more);
-        events.extend(groups);
+        events.extend(groups.0);
+        for (made, more) in groups.1 {
+            keys.push(made);
+            events.extend(more);
+        }
         for (number, event) in events.iter_mut().enumerate() {
             event.number = number;
         }

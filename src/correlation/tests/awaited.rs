@@ -209,6 +209,18 @@ fn another_role_is_no_end_of_a_membership_unless_a_role_is_what_changed() {
     );
     assert_eq!(expected_by(&removed(), &mut known), None);
     assert_eq!(expected_by(&demoted, &mut known), Some(day(3)));
+    // Out of a group of owners and in one of members still: that is another role.
+    let out_of_a_group = MembershipChange {
+        scope: "group:owners".parse().unwrap(),
+        ..removed()
+    };
+    let before = MembershipChange {
+        scope: "group:members".parse().unwrap(),
+        ..change(ChangeKind::Joined, "hr", "2026-02-01T09:00:00Z")
+    };
+    known.changes = vec![before, out_of_a_group.clone()];
+    assert_eq!(expected_by(&out_of_a_group, &mut known), Some(day(3)));
+    known.changes.clear();
     // Where somebody went and came again, they had gone.
     roles(
         &mut known,

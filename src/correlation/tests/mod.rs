@@ -10,8 +10,10 @@ use jiff::Timestamp;
 use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::{
-    Inputs, PersonHistory, Policy, Published, correlate, ownership::Departure,
-    policy::ProviderFacts, revise,
+    Inputs, PersonHistory, Policy, Published, correlate,
+    ownership::Departure,
+    policy::{GroupMapping, ProviderFacts},
+    revise,
 };
 use crate::{
     catalogue::Catalogue,
@@ -124,8 +126,16 @@ fn policy(propagation: Propagation) -> Policy {
         kind: "deepgram".to_owned(),
         propagation,
     };
+    let group = |name: &str, role: &str| GroupMapping {
+        source: "hr".to_owned(),
+        group: name.to_owned(),
+        provider: "dg".to_owned(),
+        project: None,
+        role: Some(role.to_owned()),
+    };
     Policy {
         providers: [("dg".to_owned(), facts)].into(),
+        groups: vec![group("owners", "owner"), group("members", "member")],
         ..Policy::default()
     }
 }
