@@ -121,15 +121,20 @@ fn told(impact: &Impact) -> Vec<Row> {
     let lost = (!impact.lost_scopes.is_empty()).then(|| impact.lost_scopes.join(", "));
     rows.extend(lost.map(|lost| ("loses", lost)));
     rows.push(("when", when(impact)));
-    rows.extend(impact.until_then.clone().map(|text| ("until then", text)));
+    rows.extend(
+        impact
+            .until_then
+            .iter()
+            .map(|text| ("until then", text.to_string())),
+    );
     rows.push(("status", format!("{status}, revision {}", impact.revision)));
     let observed = impact.observed.iter();
     rows.extend(observed.map(|seen| ("observed", seen.says.clone())));
     rows.push(("severity", impact.severity.level.label().to_owned()));
     let reasons = impact.severity.reasons.iter();
-    rows.extend(reasons.map(|reason| ("because", reason.clone())));
+    rows.extend(reasons.map(|reason| ("because", reason.to_string())));
     if !impact.severity.decided_by.is_empty() {
-        rows.push(("decided by", impact.severity.decided_by.clone()));
+        rows.push(("decided by", impact.severity.decided_by.to_string()));
     }
     rows
 }
@@ -172,9 +177,9 @@ fn cited(impact: &Impact) -> Vec<Row> {
         let said = format!("{} ({}), made by {}", other.label, other.id, other.creator);
         ("replaced by", said)
     }));
-    rows.push(("do", impact.recommended_action.clone()));
+    rows.push(("do", impact.recommended_action.to_string()));
     rows.push(("by", output::moment(impact.act_by)));
-    let who = match &impact.successor {
+    let who = match &*impact.successor {
         Successor::Found(Contact { email, why, .. }) => format!("{email}: {why}"),
         Successor::None { none_because } => format!("nobody: {none_because}"),
     };

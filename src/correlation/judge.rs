@@ -1,6 +1,6 @@
 //! The fate of one key: from the catalogue, never from here.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use jiff::Timestamp;
 
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     catalogue::{Catalogue, Rule, Situation},
     domain::{
-        ChangeKind, Consequence, Fate, Key, MembershipChange, Propagation, Returns, Scope,
+        ChangeKind, Consequence, Fate, Key, MembershipChange, Propagation, Returns, Scope, Shared,
         impact::{Citation, Symptom},
     },
 };
@@ -29,7 +29,7 @@ pub(super) struct Judgement<'a> {
     /// From when the fate can strike; absent: when somebody acts.
     pub(super) effective_at: Option<Timestamp>,
     /// What holds before that.
-    pub(super) until_then: Option<String>,
+    pub(super) until_then: Option<Shared<String>>,
     /// Absent: the catalogue has no rule.
     pub(super) rule: Option<&'a Rule>,
     /// The key stops on its own date, before or with the change.
@@ -46,7 +46,7 @@ pub(super) struct Judgement<'a> {
 
 impl Judgement<'_> {
     /// Where the fate is documented, or that it is not.
-    pub(super) fn citation(&self, catalogue: &Catalogue, kind: &str) -> Citation {
+    pub(super) fn citation(&self, catalogue: &Catalogue, kind: &str) -> Shared<Citation> {
         self.rule.map_or_else(
             || {
                 let (rule, says) = match self.tie {
@@ -65,17 +65,18 @@ impl Judgement<'_> {
                     url: String::new(),
                     checked: catalogue.version.clone(),
                 }
+                .into()
             },
-            Rule::citation,
+            |rule| rule.cited.clone(),
         )
     }
 
     /// What goes with the key: nothing, where the key does not go.
-    pub(super) fn takes_along(&self) -> Vec<Consequence> {
+    pub(super) fn takes_along(&self) -> &[Shared<Consequence>] {
         let stays = self.expired || self.fate == Fate::Survives || self.afterwards.is_some();
         match self.rule {
-            Some(rule) if !stays => rule.consequences(),
-            Some(_) | None => Vec::new(),
+            Some(rule) if !stays => &rule.takes_along,
+            Some(_) | None => &[],
         }
     }
 
@@ -94,7 +95,7 @@ impl Judgement<'_> {
     }
 
     /// What callers see, of a key that stops.
-    pub(super) fn symptom(&self) -> Option<Symptom> {
+    pub(super) fn symptom(&self) -> Option<Shared<Symptom>> {
         let rule = self.rule.filter(|_| !self.works_as_before())?;
         rule.symptom.clone()
     }
@@ -271,15 +272,15 @@ fn carried<'a>(
         fate,
         Fate::Dies | Fate::Dormant | Fate::Shrinks | Fate::Blocks
     );
-    let waits = |fate, until_then: String| (fate, None, Some(until_then));
+    let waits = |fate, until_then: Shared<String>| (fate, None, Some(until_then));
     let (fate, effective_at, until_then) = match judgement.propagation {
-        Propagation::None {} if stops => waits(Fate::Survives, NEVER.to_owned()),
+        Propagation::None {} if stops => waits(Fate::Survives, NEVER.clone()),
         Propagation::None {} => (fate, Some(change.effective_at), None),
-        _ if refused.is_some() || fate == Fate::Blocks => waits(Fate::Blocks, REFUSED.to_owned()),
+        _ if refused.is_some() || fate == Fate::Blocks => waits(Fate::Blocks, REFUSED.clone()),
         Propagation::Automatic { within } if stops => {
             (fate, Some(change.effective_at), Some(automatically(within)))
         }
-        Propagation::Manual {} if stops => waits(fate, MANUALLY.to_owned()),
+        Propagation::Manual {} if stops => waits(fate, MANUALLY.clone()),
         Propagation::Direct {} | Propagation::Automatic { .. } | Propagation::Manual {} => {
             (fate, Some(change.effective_at), None)
         }
@@ -301,16 +302,24 @@ fn carried<'a>(
     }
 }
 
-const MANUALLY: &str = "The key stays alive in the person's hands until somebody removes the \
-                        member at the provider, and stops then.";
-const REFUSED: &str = "The provider refuses the removal as things are: the key stays alive in the \
-                       person's hands until that is mended.";
-const NEVER: &str = "Nothing carries this change to the provider: the key stays alive in the \
-                     person's hands.";
+static MANUALLY: LazyLock<Shared<String>> = LazyLock::new(|| {
+    "The key stays alive in the person's hands until somebody removes the member at the provider, \
+     and stops then."
+        .into()
+});
+static REFUSED: LazyLock<Shared<String>> = LazyLock::new(|| {
+    "The provider refuses the removal as things are: the key stays alive in the person's hands \
+     until that is mended."
+        .into()
+});
+static NEVER: LazyLock<Shared<String>> = LazyLock::new(|| {
+    "Nothing carries this change to the provider: the key stays alive in the person's hands.".into()
+});
 
-fn automatically(within: Duration) -> String {
+fn automatically(within: Duration) -> Shared<String> {
     format!(
         "The provider follows by itself within {}: the key can stop at any time from then on.",
         humantime_serde::re::humantime::format_duration(within)
     )
+    .into()
 }

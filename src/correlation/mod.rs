@@ -5,6 +5,7 @@
 
 mod arrival;
 mod assess;
+mod common;
 mod compose;
 mod correlate;
 mod digest;

@@ -18,6 +18,7 @@ pub mod record;
 pub mod reminder;
 pub mod replay;
 pub mod scope;
+pub mod shared;
 
 pub use change::{ChangeKind, MembershipChange, RoleChange};
 pub use consequence::{Consequence, Replacement, Returns};
@@ -33,3 +34,4 @@ pub use person::{Email, PersonRef};
 pub use quarantine::{Quarantined, Refused};
 pub use record::{Record, Topic, whole_microseconds};
 pub use scope::Scope;
+pub use shared::Shared;
