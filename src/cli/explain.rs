@@ -80,16 +80,7 @@ fn told(impact: &Impact) -> Vec<Row> {
         ""
     };
     let project = key.project_name.as_deref().unwrap_or(&key.project);
-    let status = match impact.status {
-        Status::Scheduled => "scheduled: it will hold from that day on",
-        Status::Open => "open",
-        Status::Confirmed => "confirmed: it came as predicted",
-        Status::StillAlive => "still alive: it was predicted to stop",
-        Status::DiedUnexpectedly => "died unexpectedly: it was predicted to live",
-        Status::Unverifiable => "unverifiable: nobody could see in time what became of it",
-        Status::Superseded => "superseded: a later change undid it",
-        Status::Withdrawn => "withdrawn: it never held",
-    };
+    let status = in_words(impact.status);
     let told_by = if impact.reconciled {
         "of which nobody told: seen at"
     } else {
@@ -121,12 +112,8 @@ fn told(impact: &Impact) -> Vec<Row> {
     let lost = (!impact.lost_scopes.is_empty()).then(|| impact.lost_scopes.join(", "));
     rows.extend(lost.map(|lost| ("loses", lost)));
     rows.push(("when", when(impact)));
-    rows.extend(
-        impact
-            .until_then
-            .iter()
-            .map(|text| ("until then", text.to_string())),
-    );
+    let until = impact.until_then.as_ref().map(ToString::to_string);
+    rows.extend(until.map(|text| ("until then", text)));
     rows.push(("status", format!("{status}, revision {}", impact.revision)));
     let observed = impact.observed.iter();
     rows.extend(observed.map(|seen| ("observed", seen.says.clone())));
@@ -137,6 +124,20 @@ fn told(impact: &Impact) -> Vec<Row> {
         rows.push(("decided by", impact.severity.decided_by.to_string()));
     }
     rows
+}
+
+/// What became of the impact so far.
+fn in_words(status: Status) -> &'static str {
+    match status {
+        Status::Scheduled => "scheduled: it will hold from that day on",
+        Status::Open => "open",
+        Status::Confirmed => "confirmed: it came as predicted",
+        Status::StillAlive => "still alive: it was predicted to stop",
+        Status::DiedUnexpectedly => "died unexpectedly: it was predicted to live",
+        Status::Unverifiable => "unverifiable: nobody could see in time what became of it",
+        Status::Superseded => "superseded: a later change undid it",
+        Status::Withdrawn => "withdrawn: it never held",
+    }
 }
 
 fn when(impact: &Impact) -> String {
