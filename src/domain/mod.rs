@@ -8,6 +8,7 @@ pub mod fate;
 pub mod id;
 pub mod impact;
 pub mod inventory;
+pub mod json;
 pub mod observed;
 pub mod outcome;
 pub mod passed;
