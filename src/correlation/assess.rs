@@ -12,7 +12,7 @@ use super::{
     ties::Tie,
 };
 use crate::domain::{
-    Fate, Replacement, Returns, Severity,
+    Fate, Replacement, Returns, Severity, Shared,
     impact::{AffectedKey, Assessment, Environment},
 };
 
@@ -20,20 +20,73 @@ use crate::domain::{
 type Reason = Cow<'static, str>;
 
 /// What there is to know beside the judgement.
-pub(super) struct About<'a> {
-    pub(super) key: &'a AffectedKey,
+pub(super) struct About<'k, 'a> {
+    pub(super) key: &'k AffectedKey,
     /// What says where it is used.
     pub(super) environment: Option<(&'static str, &'a str)>,
     pub(super) act_by: Timestamp,
     pub(super) successor: bool,
-    pub(super) replaced_by: Option<&'a Replacement>,
+    pub(super) replaced_by: Option<&'k Replacement>,
+}
+
+/// What an assessment depends on, of a key of which there is nothing particular to say.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Alike<'a> {
+    expired: bool,
+    fate: Fate,
+    afterwards: Option<Fate>,
+    returns: Option<Returns>,
+    effective_at: Option<Timestamp>,
+    rule: Option<&'a str>,
+    environment: (Environment, Option<(&'static str, &'a str)>),
+    requests_7d: Option<u64>,
+    last_used_at: Option<Timestamp>,
+    act_by: Timestamp,
+    successor: bool,
+}
+
+impl<'a> Alike<'a> {
+    /// Nothing: there is more to say of this one.
+    fn of(judgement: &Judgement<'a>, about: &About<'_, 'a>) -> Option<Self> {
+        let is_plain = judgement.lost_scopes.is_empty()
+            && judgement.note.is_none()
+            && judgement.tie == Tie::Own
+            && about.replaced_by.is_none()
+            && !about.key.ours;
+        is_plain.then(|| Self {
+            expired: judgement.expired,
+            fate: judgement.fate,
+            afterwards: judgement.afterwards,
+            returns: judgement.returns,
+            effective_at: judgement.effective_at,
+            rule: judgement.rule.map(|rule| rule.id.as_str()),
+            environment: (about.key.environment, about.environment),
+            requests_7d: about.key.requests_7d,
+            last_used_at: about.key.last_used_at,
+            act_by: about.act_by,
+            successor: about.successor,
+        })
+    }
+}
+
+/// How bad it is; of keys of which the same is to be said it is found out once.
+pub(super) fn assess_alike<'a>(
+    (inputs, common): (&Inputs<'a>, &Common<'a>),
+    judgement: &Judgement<'a>,
+    about: &About<'_, 'a>,
+) -> Shared<Assessment> {
+    let assess = || assess((inputs, common), judgement, about).into();
+    match Alike::of(judgement, about) {
+        Some(alike) => common.assessed(alike, assess),
+        None => assess(),
+    }
 }
 
 /// How bad it is.
 pub(super) fn assess(
     (inputs, common): (&Inputs<'_>, &Common<'_>),
     judgement: &Judgement<'_>,
-    about: &About<'_>,
+    about: &About<'_, '_>,
 ) -> Assessment {
     if judgement.expired {
         return Assessment {
@@ -117,7 +170,7 @@ fn outcome(judgement: &Judgement<'_>) -> Reason {
 
 fn further<'a>(
     judgement: &'a Judgement<'_>,
-    about: &'a About<'_>,
+    about: &'a About<'_, '_>,
     case: Case,
 ) -> impl Iterator<Item = Reason> + 'a {
     let said = |when: bool, reason: &'static str| when.then_some(Cow::Borrowed(reason));
@@ -206,7 +259,7 @@ fn usage(inputs: &Inputs<'_>, key: &AffectedKey) -> (Use, Reason) {
     }
 }
 
-fn environment(about: &About<'_>) -> Reason {
+fn environment(about: &About<'_, '_>) -> Reason {
     let what = match about.key.environment {
         Environment::Production => "production",
         Environment::NonProduction => "not production",

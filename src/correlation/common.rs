@@ -3,6 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap};
 
 use super::{
+    assess::Alike,
     inputs::Inputs,
     ownership::{Moment, undone_by},
     policy::ProviderFacts,
@@ -11,7 +12,7 @@ use super::{
 };
 use crate::domain::{
     Key, MembershipChange, Shared,
-    impact::{Contact, Evidence, Person, Successor},
+    impact::{Assessment, Contact, Evidence, Person, Successor},
 };
 
 /// What the impacts of one report have in common.
@@ -21,11 +22,13 @@ pub(super) struct Common<'a> {
     /// What undid the change.
     pub(super) undone_by: Option<&'a MembershipChange>,
     /// That the change was reported, and what undid it.
-    pub(super) reported: Vec<Evidence>,
+    pub(super) reported: Vec<Shared<Evidence>>,
     /// That somebody created a key, by provider and account.
     created: Memo<(&'a str, &'a str), Shared<String>>,
     /// Who takes keys over, by provider and project.
     heirs: Memo<(&'a str, &'a str), Heir>,
+    /// How bad it is, by what that depends on.
+    assessed: Memo<Alike<'a>, Shared<Assessment>>,
     /// The rows of the severity table, in words.
     rows: Memo<Option<usize>, Shared<String>>,
 }
@@ -46,6 +49,7 @@ impl<'a> Common<'a> {
             reported: reported(inputs, undone_by),
             created: Memo::default(),
             heirs: Memo::default(),
+            assessed: Memo::default(),
             rows: Memo::default(),
         }
     }
@@ -72,6 +76,15 @@ impl<'a> Common<'a> {
         })
     }
 
+    /// How bad it is, as of all that are `alike`.
+    pub(super) fn assessed(
+        &self,
+        alike: Alike<'a>,
+        assess: impl FnOnce() -> Shared<Assessment>,
+    ) -> Shared<Assessment> {
+        self.assessed.get(alike, assess)
+    }
+
     /// What decided how bad it is, in words.
     pub(super) fn decided_by(&self, inputs: &Inputs<'_>, decision: &Decision) -> Shared<String> {
         let said = || decision.said(&inputs.policy.severity).into();
@@ -79,7 +92,7 @@ impl<'a> Common<'a> {
     }
 }
 
-fn reported(inputs: &Inputs<'_>, undone_by: Option<&MembershipChange>) -> Vec<Evidence> {
+fn reported(inputs: &Inputs<'_>, undone_by: Option<&MembershipChange>) -> Vec<Shared<Evidence>> {
     let Inputs {
         change, history, ..
     } = *inputs;
@@ -98,7 +111,7 @@ fn reported(inputs: &Inputs<'_>, undone_by: Option<&MembershipChange>) -> Vec<Ev
         fact: format!("{} reported {} later", later.source, later.change).into(),
         at: Some(later.effective_at),
     });
-    [first].into_iter().chain(later).collect()
+    [first].into_iter().chain(later).map(Shared::from).collect()
 }
 
 /// What was made before, by what it was made for.

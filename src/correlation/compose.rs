@@ -3,7 +3,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    assess::{About, assess},
+    assess::{About, assess_alike},
     common::{Common, Heir},
     inputs::Inputs,
     judge::Judgement,
@@ -21,7 +21,7 @@ use crate::domain::{
 pub(super) fn compose<'a>(
     (inputs, common): (&Inputs<'a>, &Common<'a>),
     touched: &Touched<'a>,
-    judgement: &Judgement<'_>,
+    judgement: &Judgement<'a>,
     facts: &ProviderFacts,
 ) -> Impact {
     let Inputs {
@@ -48,7 +48,7 @@ pub(super) fn compose<'a>(
         successor: matches!(*successor, Successor::Found(_)),
         replaced_by: replaced_by.as_ref(),
     };
-    let severity = assess((inputs, common), judgement, &about);
+    let severity = assess_alike((inputs, common), judgement, &about);
     Impact {
         impact_id: ImpactId::derive(change.id, &key.provider, &key.project, &key.id),
         revision: 0,
@@ -71,7 +71,7 @@ pub(super) fn compose<'a>(
         propagation: judgement.propagation,
         effective_at: judgement.effective_at,
         until_then: judgement.until_then.clone(),
-        severity: severity.into(),
+        severity,
         act_by,
         responsible,
         symptom: judgement.symptom(),
@@ -183,7 +183,11 @@ fn affected<'a>(
     (affected, why)
 }
 
-fn evidence<'a>(inputs: &Inputs<'a>, common: &Common<'a>, touched: &Touched<'a>) -> Vec<Evidence> {
+fn evidence<'a>(
+    inputs: &Inputs<'a>,
+    common: &Common<'a>,
+    touched: &Touched<'a>,
+) -> Vec<Shared<Evidence>> {
     let Inputs {
         change, history, ..
     } = *inputs;
@@ -193,31 +197,26 @@ fn evidence<'a>(inputs: &Inputs<'a>, common: &Common<'a>, touched: &Touched<'a>)
         .email
         .as_ref()
         .map_or(interval.creator.id.as_str(), |e| e.as_str());
-    let mut all = vec![Evidence {
-        fact: common.created(&key.provider, who),
-        at: key.created_at.or(interval.valid_from),
-    }];
-    all.extend(Tie::of(history, &key.provider, interval).evidence(&history.person));
+    let known = |fact: Shared<String>, at| Shared::from(Evidence { fact, at });
+    let mut all = vec![known(
+        common.created(&key.provider, who),
+        key.created_at.or(interval.valid_from),
+    )];
+    let tie = Tie::of(history, &key.provider, interval);
+    all.extend(tie.evidence(&history.person).map(Shared::from));
     if let Some(seen) = key.use_as_of(change.effective_at) {
-        all.push(Evidence {
-            fact: format!("{} requests in the 7 days before", seen.requests_7d).into(),
-            at: Some(seen.as_of),
-        });
+        let fact = format!("{} requests in the 7 days before", seen.requests_7d);
+        all.push(known(fact.into(), Some(seen.as_of)));
     }
     if let Some(gone) = interval.valid_to {
         let last = interval
             .last_seen
             .map_or_else(String::new, |at| format!(", last seen {at}"));
-        all.push(Evidence {
-            fact: format!("the key is gone{last}").into(),
-            at: Some(gone),
-        });
+        all.push(known(format!("the key is gone{last}").into(), Some(gone)));
     }
     if let Some(loss) = touched.loss {
-        all.push(Evidence {
-            fact: format!("{} reported {} before", loss.source, loss.change).into(),
-            at: Some(loss.effective_at),
-        });
+        let fact = format!("{} reported {} before", loss.source, loss.change);
+        all.push(known(fact.into(), Some(loss.effective_at)));
     }
     all.extend(common.reported.iter().cloned());
     all

@@ -317,7 +317,7 @@ pub struct Impact {
     /// Where the fate is documented.
     pub rule: Shared<Citation>,
     /// What the fate rests on.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<Shared<Evidence>>,
     /// What the provider showed of it afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<Observed>,
