@@ -4,7 +4,10 @@ use serde::{Deserialize, Deserializer, de};
 use toml::Spanned;
 
 use super::{Cascade, Conflict, Situation, rule::Rule};
-use crate::domain::{Fate, Returns, impact::Symptom};
+use crate::domain::{
+    Fate, Returns, Shared,
+    impact::{Citation, Symptom},
+};
 
 /// A file as it is written.
 #[derive(Debug, Default, Deserialize)]
@@ -132,28 +135,37 @@ impl RuleEntry {
     pub(super) fn rules<'a>(
         &'a self,
         file: &'a std::sync::Arc<str>,
-        usual: Option<&'a Symptom>,
+        usual: Option<&'a Shared<Symptom>>,
     ) -> impl Iterator<Item = Rule> + 'a {
         let usual = usual.filter(|_| ends(self.fate) && self.no_symptom.is_none());
-        let symptom = self.symptom.as_ref().or(usual);
+        let own = self.symptom.clone().map(Shared::from);
+        let symptom = own.or_else(|| usual.cloned());
+        let action = Shared::from(self.action.clone());
+        let along: Vec<_> = self.takes_along.iter().map(Shared::from).collect();
         self.ids()
             .into_iter()
             .zip(&self.on)
             .map(move |(id, &on)| Rule {
+                cited: Shared::from(Citation {
+                    rule: id.clone(),
+                    says: self.says.clone(),
+                    url: self.url.clone(),
+                    checked: self.checked.clone(),
+                }),
                 id,
                 provider: self.provider.clone(),
                 class: self.class.clone(),
                 on,
                 fate: self.fate,
                 returns: self.returns,
-                symptom: symptom.cloned(),
-                action: self.action.clone(),
+                symptom: symptom.clone(),
+                action: action.clone(),
                 says: self.says.clone(),
                 url: self.url.clone(),
                 checked: self.checked.clone(),
                 inferred: self.inferred.clone(),
                 conflicts: self.conflicts.clone(),
-                takes_along: self.takes_along.clone(),
+                takes_along: along.clone(),
                 file: file.clone(),
                 replaces: Vec::new(),
             })

@@ -12,6 +12,7 @@ use super::{
     check::faults,
     file::{self, ClassEntry, Fault, File, ProviderEntry},
 };
+use crate::domain::Shared;
 
 /// A catalogue that cannot be used.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -157,7 +158,7 @@ impl Catalogue {
             let class = Class {
                 name: name.clone(),
                 what,
-                symptom,
+                symptom: symptom.map(Shared::from),
                 no_symptom,
                 file: file.clone(),
                 rules: old.map(|old| old.rules).unwrap_or_default(),

@@ -22,7 +22,7 @@ pub use self::{
     situation::Situation,
 };
 pub use crate::domain::Returns;
-use crate::domain::impact::Symptom;
+use crate::domain::{Shared, impact::Symptom};
 
 /// The rules and roles of all providers.
 #[derive(Debug, Clone, Default)]
@@ -58,7 +58,7 @@ pub struct Class {
     pub what: String,
     /// What callers see of an ended key.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub symptom: Option<Symptom>,
+    pub symptom: Option<Shared<Symptom>>,
     /// Why nobody can say that.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub no_symptom: Option<String>,

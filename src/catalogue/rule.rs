@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Situation;
 use crate::domain::{
-    Consequence, Fate, Returns,
+    Consequence, Fate, Returns, Shared,
     impact::{Citation, Symptom},
 };
 
@@ -28,9 +28,9 @@ pub struct Rule {
     pub returns: Option<Returns>,
     /// What callers see then, where somebody documents it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub symptom: Option<Symptom>,
+    pub symptom: Option<Shared<Symptom>>,
     /// What to do.
-    pub action: String,
+    pub action: Shared<String>,
     /// What the cited page says, in our words.
     pub says: String,
     /// Where.
@@ -45,12 +45,15 @@ pub struct Rule {
     pub conflicts: Vec<Conflict>,
     /// What goes with the key.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub takes_along: Vec<Cascade>,
+    pub takes_along: Vec<Shared<Consequence>>,
     /// The file that the rule is from.
     pub file: Arc<str>,
     /// The rules in whose place it stands, each with its file.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replaces: Vec<Replaced>,
+    /// The citation that goes with an impact.
+    #[serde(skip)]
+    pub cited: Shared<Citation>,
 }
 
 /// A source that says something else than the rule.
@@ -65,8 +68,8 @@ pub struct Conflict {
     pub checked: String,
 }
 
-/// Something that goes with a key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Something that goes with a key, as a file says it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cascade {
     /// What: keys, connections or rules that hang on this one.
@@ -90,28 +93,15 @@ pub struct Replaced {
     pub file: Arc<str>,
 }
 
-impl Rule {
-    /// The citation that goes with an impact.
-    #[must_use]
-    pub fn citation(&self) -> Citation {
-        Citation {
-            rule: self.id.clone(),
-            says: self.says.clone(),
-            url: self.url.clone(),
-            checked: self.checked.clone(),
-        }
-    }
-
-    /// What goes with the key.
-    #[must_use]
-    pub fn consequences(&self) -> Vec<Consequence> {
-        let told = |along: &Cascade| Consequence {
+impl From<&Cascade> for Shared<Consequence> {
+    fn from(along: &Cascade) -> Self {
+        let told = Consequence {
             what: along.what.clone(),
             fate: along.fate,
             says: along.says.clone(),
             url: along.url.clone(),
             checked: along.checked.clone(),
         };
-        self.takes_along.iter().map(told).collect()
+        told.into()
     }
 }

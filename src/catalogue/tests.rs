@@ -187,7 +187,7 @@ fn a_users_file_adds_providers_with_a_rule_for_each_situation_it_names() {
         code: "NO".to_owned(),
         message: "no".to_owned(),
     };
-    assert_eq!(rule.symptom, Some(seen));
+    assert_eq!(rule.symptom, Some(seen.into()));
     assert!(
         catalogue
             .rule("acme", "key", Situation::MemberLeft)

@@ -217,7 +217,7 @@ fn show_rule(context: &Context, rule: &Rule, record: RuleRecord) -> anyhow::Resu
             said.split_whitespace().collect::<Vec<_>>().join(" "),
         );
     }
-    row("do", rule.action.clone());
+    row("do", rule.action.to_string());
     row("says", rule.says.clone());
     row("where", rule.url.clone());
     row("read on", rule.checked.clone());

@@ -80,16 +80,7 @@ fn told(impact: &Impact) -> Vec<Row> {
         ""
     };
     let project = key.project_name.as_deref().unwrap_or(&key.project);
-    let status = match impact.status {
-        Status::Scheduled => "scheduled: it will hold from that day on",
-        Status::Open => "open",
-        Status::Confirmed => "confirmed: it came as predicted",
-        Status::StillAlive => "still alive: it was predicted to stop",
-        Status::DiedUnexpectedly => "died unexpectedly: it was predicted to live",
-        Status::Unverifiable => "unverifiable: nobody could see in time what became of it",
-        Status::Superseded => "superseded: a later change undid it",
-        Status::Withdrawn => "withdrawn: it never held",
-    };
+    let status = in_words(impact.status);
     let told_by = if impact.reconciled {
         "of which nobody told: seen at"
     } else {
@@ -121,17 +112,32 @@ fn told(impact: &Impact) -> Vec<Row> {
     let lost = (!impact.lost_scopes.is_empty()).then(|| impact.lost_scopes.join(", "));
     rows.extend(lost.map(|lost| ("loses", lost)));
     rows.push(("when", when(impact)));
-    rows.extend(impact.until_then.clone().map(|text| ("until then", text)));
+    let until = impact.until_then.as_ref().map(ToString::to_string);
+    rows.extend(until.map(|text| ("until then", text)));
     rows.push(("status", format!("{status}, revision {}", impact.revision)));
     let observed = impact.observed.iter();
     rows.extend(observed.map(|seen| ("observed", seen.says.clone())));
     rows.push(("severity", impact.severity.level.label().to_owned()));
     let reasons = impact.severity.reasons.iter();
-    rows.extend(reasons.map(|reason| ("because", reason.clone())));
+    rows.extend(reasons.map(|reason| ("because", reason.to_string())));
     if !impact.severity.decided_by.is_empty() {
-        rows.push(("decided by", impact.severity.decided_by.clone()));
+        rows.push(("decided by", impact.severity.decided_by.to_string()));
     }
     rows
+}
+
+/// What became of the impact so far.
+fn in_words(status: Status) -> &'static str {
+    match status {
+        Status::Scheduled => "scheduled: it will hold from that day on",
+        Status::Open => "open",
+        Status::Confirmed => "confirmed: it came as predicted",
+        Status::StillAlive => "still alive: it was predicted to stop",
+        Status::DiedUnexpectedly => "died unexpectedly: it was predicted to live",
+        Status::Unverifiable => "unverifiable: nobody could see in time what became of it",
+        Status::Superseded => "superseded: a later change undid it",
+        Status::Withdrawn => "withdrawn: it never held",
+    }
 }
 
 fn when(impact: &Impact) -> String {
@@ -172,9 +178,9 @@ fn cited(impact: &Impact) -> Vec<Row> {
         let said = format!("{} ({}), made by {}", other.label, other.id, other.creator);
         ("replaced by", said)
     }));
-    rows.push(("do", impact.recommended_action.clone()));
+    rows.push(("do", impact.recommended_action.to_string()));
     rows.push(("by", output::moment(impact.act_by)));
-    let who = match &impact.successor {
+    let who = match &*impact.successor {
         Successor::Found(Contact { email, why, .. }) => format!("{email}: {why}"),
         Successor::None { none_because } => format!("nobody: {none_because}"),
     };

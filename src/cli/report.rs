@@ -114,7 +114,7 @@ fn stopping_table(impacts: &[&Impact]) -> Table {
         let when = impact
             .effective_at
             .map_or_else(|| "when the member is removed".to_owned(), output::moment);
-        let who = match &impact.successor {
+        let who = match &*impact.successor {
             Successor::Found(contact) => contact.email.to_string(),
             Successor::None { none_because } => format!("nobody: {none_because}"),
         };
@@ -152,7 +152,7 @@ fn alive_table(impacts: &[&Impact]) -> Table {
 
 /// The reasons, without what the second table says.
 fn why(impact: &Impact) -> String {
-    let reasons = impact.severity.reasons.iter().map(String::as_str);
+    let reasons = impact.severity.reasons.iter().map(AsRef::as_ref);
     let told: Vec<&str> = reasons
         .filter(|reason| !reason.starts_with("until then"))
         .collect();

@@ -1,6 +1,6 @@
 //! How a change comes to the provider, if it does.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
 use super::{
     inputs::Inputs,
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     catalogue::Rule,
-    domain::{ChangeKind, Fate, Key, MembershipChange, Propagation},
+    domain::{ChangeKind, Fate, Key, MembershipChange, Propagation, Shared},
 };
 
 /// Whether the provider will refuse to remove the person from the key's project: there is no owner
@@ -53,18 +53,16 @@ pub(super) fn carried<'a>(
         fate,
         Fate::Dies | Fate::Dormant | Fate::Shrinks | Fate::Blocks
     );
-    let waits = |fate, until_then: String| (fate, None, Some(until_then));
+    let waits = |fate, until_then: Shared<String>| (fate, None, Some(until_then));
     let (fate, effective_at, until_then) = match judgement.propagation {
-        Propagation::None {} if stops => waits(Fate::Survives, NEVER.to_owned()),
+        Propagation::None {} if stops => waits(Fate::Survives, NEVER.clone()),
         Propagation::None {} => (fate, Some(change.effective_at), None),
-        _ if refused.is_some() || fate == Fate::Blocks => waits(Fate::Blocks, REFUSED.to_owned()),
+        _ if refused.is_some() || fate == Fate::Blocks => waits(Fate::Blocks, REFUSED.clone()),
         Propagation::Automatic { within } if stops => {
             (fate, Some(change.effective_at), Some(automatically(within)))
         }
-        Propagation::Manual {} if stops && judgement.is_of_role() => {
-            waits(fate, LOWERED.to_owned())
-        }
-        Propagation::Manual {} if stops => waits(fate, MANUALLY.to_owned()),
+        Propagation::Manual {} if stops && judgement.is_of_role() => waits(fate, LOWERED.clone()),
+        Propagation::Manual {} if stops => waits(fate, MANUALLY.clone()),
         Propagation::Direct {} | Propagation::Automatic { .. } | Propagation::Manual {} => {
             (fate, Some(change.effective_at), None)
         }
@@ -86,18 +84,29 @@ pub(super) fn carried<'a>(
     }
 }
 
-const MANUALLY: &str = "The key stays alive in the person's hands until somebody removes the \
-                        member at the provider, and stops then.";
-const LOWERED: &str = "The key may what it could until somebody lowers the member's role at the \
-                       provider, and loses it then.";
-const REFUSED: &str = "The provider refuses the removal as things are: the key stays alive in the \
-                       person's hands until that is mended.";
-const NEVER: &str = "Nothing carries this change to the provider: the key stays alive in the \
-                     person's hands.";
+static MANUALLY: LazyLock<Shared<String>> = LazyLock::new(|| {
+    "The key stays alive in the person's hands until somebody removes the member at the provider, \
+     and stops then."
+        .into()
+});
+static LOWERED: LazyLock<Shared<String>> = LazyLock::new(|| {
+    "The key may what it could until somebody lowers the member's role at the provider, and loses \
+     it then."
+        .into()
+});
+static REFUSED: LazyLock<Shared<String>> = LazyLock::new(|| {
+    "The provider refuses the removal as things are: the key stays alive in the person's hands \
+     until that is mended."
+        .into()
+});
+static NEVER: LazyLock<Shared<String>> = LazyLock::new(|| {
+    "Nothing carries this change to the provider: the key stays alive in the person's hands.".into()
+});
 
-fn automatically(within: Duration) -> String {
+fn automatically(within: Duration) -> Shared<String> {
     format!(
         "The provider follows by itself within {}: the key can stop at any time from then on.",
         humantime_serde::re::humantime::format_duration(within)
     )
+    .into()
 }

@@ -3,28 +3,26 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    assess::{About, assess},
+    assess::{About, assess_alike},
+    common::{Common, Heir},
     inputs::Inputs,
     judge::Judgement,
-    ownership::{Moment, undone_by},
     policy::ProviderFacts,
     returned::{Touched, replacement},
-    successor::successor,
     ties::Tie,
 };
 use crate::domain::{
-    ChangeKind, Fate, Impact, ImpactId, Key, KeyInterval, Propagation, Replacement, Status,
-    impact::{AffectedKey, Evidence, Person, Successor},
+    ChangeKind, Fate, Impact, ImpactId, Key, KeyInterval, Propagation, Replacement, Shared, Status,
+    impact::{AffectedKey, Evidence, Successor},
     whole_microseconds,
 };
 
 /// The impact of the change on a key that it reaches. Revision and digest come later.
-pub(super) fn compose(
-    inputs: &Inputs<'_>,
-    touched: &Touched<'_>,
-    judgement: &Judgement<'_>,
+pub(super) fn compose<'a>(
+    (inputs, common): (&Inputs<'a>, &Common<'a>),
+    touched: &Touched<'a>,
+    judgement: &Judgement<'a>,
     facts: &ProviderFacts,
-    person: &Person,
 ) -> Impact {
     let Inputs {
         change,
@@ -33,8 +31,11 @@ pub(super) fn compose(
         ..
     } = *inputs;
     let (key, interval) = (touched.key, touched.interval);
-    let successor = successor(inputs, key, Moment::of(change), facts);
-    let affected = affected(inputs, key, interval);
+    let Heir {
+        successor,
+        responsible,
+    } = common.heir(inputs, key, facts);
+    let (affected, environment) = affected(inputs, key, interval);
     let replaced_by = judgement
         .returns
         .and_then(|_| replacement(history, change, touched));
@@ -43,43 +44,41 @@ pub(super) fn compose(
     let about = About {
         key: &affected,
         act_by,
-        successor: matches!(successor, Successor::Found(_)),
+        environment,
+        successor: matches!(*successor, Successor::Found(_)),
         replaced_by: replaced_by.as_ref(),
     };
-    let severity = assess(inputs, judgement, &about);
+    let severity = assess_alike((inputs, common), judgement, &about);
     Impact {
         impact_id: ImpactId::derive(change.id, &key.provider, &key.project, &key.id),
         revision: 0,
         change_id: change.id,
         report_digest: String::new(),
-        status: status(inputs, judgement),
+        status: status(inputs, common, judgement),
         change: change.change,
         source: change.source.clone(),
         event_id: change.event_id.clone(),
         scope: change.scope.clone(),
         change_effective_at: change.effective_at,
         reconciled: change.was_observed(),
-        person: person.clone(),
+        person: common.person.clone(),
         key: affected,
         fate: judgement.fate,
         lost_scopes: judgement.lost_scopes.clone(),
         returns: judgement.returns,
         replaced_by,
-        takes_along: judgement.takes_along(),
+        takes_along: judgement.takes_along().to_vec(),
         propagation: judgement.propagation,
         effective_at: judgement.effective_at,
         until_then: judgement.until_then.clone(),
         severity,
         act_by,
-        responsible: match &successor {
-            Successor::Found(contact) => Some(contact.clone()),
-            Successor::None { .. } => None,
-        },
+        responsible,
         symptom: judgement.symptom(),
         successor,
         recommended_action: action,
         rule: judgement.citation(catalogue, &facts.kind),
-        evidence: evidence(inputs, touched),
+        evidence: evidence(inputs, common, touched),
         observed: None,
     }
 }
@@ -101,8 +100,8 @@ fn deadline(inputs: &Inputs<'_>, judgement: &Judgement<'_>) -> Timestamp {
 }
 
 /// Whether a later change undid the one that is judged before it came to the provider.
-fn status(inputs: &Inputs<'_>, judgement: &Judgement<'_>) -> Status {
-    let is_over = undone_by(&inputs.history.changes, inputs.change).is_some()
+fn status(inputs: &Inputs<'_>, common: &Common<'_>, judgement: &Judgement<'_>) -> Status {
+    let is_over = common.undone_by.is_some()
         && (judgement.propagation != (Propagation::Direct {}) || judgement.returns.is_some());
     if is_over {
         Status::Superseded
@@ -126,46 +125,49 @@ fn action(
     key: &AffectedKey,
     judgement: &Judgement<'_>,
     replaced_by: Option<&Replacement>,
-) -> String {
+) -> Shared<String> {
     let of_rule = match (judgement.rule, judgement.tie) {
         (Some(rule), _) => rule.action.clone(),
-        (None, Tie::Behind(_)) => "Replace the key if the person saw it.".to_owned(),
+        (None, Tie::Behind(_)) => "Replace the key if the person saw it.".into(),
         (None, Tie::Own | Tie::Perhaps(_)) => {
-            "Find out at the provider what becomes of the key, and treat it as both.".to_owned()
+            "Find out at the provider what becomes of the key, and treat it as both.".into()
         }
     };
     let of_rule = match judgement.tie.action() {
-        Some(first) => format!("{first} {of_rule}"),
+        Some(first) => format!("{first} {of_rule}").into(),
         None => of_rule,
     };
     match replaced_by {
         Some(Replacement { label, id, .. }) if judgement.fate != Fate::Dies => {
-            format!("End this key at the provider: its callers have {label} ({id}).")
+            format!("End this key at the provider: its callers have {label} ({id}).").into()
         }
         _ if judgement.works_as_before() && !judgement.is_of_returns() => {
-            "Nothing to do because of the return: the key works as before.".to_owned()
+            "Nothing to do because of the return: the key works as before.".into()
         }
         _ if key.ours && !judgement.works_as_before() => format!(
             "First of all give Offkey a key of somebody who stays: this is the one it reads {} \
              with. {of_rule}",
             key.provider
-        ),
+        )
+        .into(),
         _ => of_rule,
     }
 }
 
-fn affected(inputs: &Inputs<'_>, key: &Key, interval: &KeyInterval) -> AffectedKey {
-    let project = inputs
-        .history
-        .project_of(key)
-        .map(|project| project.name.clone());
-    let name = project.as_deref().unwrap_or_default();
-    let (environment, _) = inputs.policy.environment(&key.tags, &key.label, name);
+/// The key, and what says where it is used.
+fn affected<'a>(
+    inputs: &Inputs<'a>,
+    key: &'a Key,
+    interval: &KeyInterval,
+) -> (AffectedKey, Option<(&'static str, &'a str)>) {
+    let project = inputs.history.project_of(key);
+    let name = project.map_or("", |project| project.name.as_str());
+    let (environment, why) = inputs.policy.environment(&key.tags, &key.label, name);
     let seen = key.use_as_of(inputs.change.effective_at);
-    AffectedKey {
+    let affected = AffectedKey {
         provider: key.provider.clone(),
         project: key.project.clone(),
-        project_name: project,
+        project_name: project.map(|project| project.name.clone()),
         id: key.id.clone(),
         label: key.label.clone(),
         class: key.class.clone(),
@@ -177,10 +179,15 @@ fn affected(inputs: &Inputs<'_>, key: &Key, interval: &KeyInterval) -> AffectedK
         last_used_at: seen.and_then(|seen| seen.last_used_at),
         requests_7d: seen.map(|seen| seen.requests_7d),
         ours: inputs.history.is_ours(key),
-    }
+    };
+    (affected, why)
 }
 
-fn evidence(inputs: &Inputs<'_>, touched: &Touched<'_>) -> Vec<Evidence> {
+fn evidence<'a>(
+    inputs: &Inputs<'a>,
+    common: &Common<'a>,
+    touched: &Touched<'a>,
+) -> Vec<Shared<Evidence>> {
     let Inputs {
         change, history, ..
     } = *inputs;
@@ -190,47 +197,27 @@ fn evidence(inputs: &Inputs<'_>, touched: &Touched<'_>) -> Vec<Evidence> {
         .email
         .as_ref()
         .map_or(interval.creator.id.as_str(), |e| e.as_str());
-    let mut all = vec![Evidence {
-        fact: format!("{} says that {who} created the key", key.provider),
-        at: key.created_at.or(interval.valid_from),
-    }];
-    all.extend(Tie::of(history, &key.provider, interval).evidence(&history.person));
+    let known = |fact: Shared<String>, at| Shared::from(Evidence { fact, at });
+    let mut all = vec![known(
+        common.created(&key.provider, who),
+        key.created_at.or(interval.valid_from),
+    )];
+    let tie = Tie::of(history, &key.provider, interval);
+    all.extend(tie.evidence(&history.person).map(Shared::from));
     if let Some(seen) = key.use_as_of(change.effective_at) {
-        all.push(Evidence {
-            fact: format!("{} requests in the 7 days before", seen.requests_7d),
-            at: Some(seen.as_of),
-        });
+        let fact = format!("{} requests in the 7 days before", seen.requests_7d);
+        all.push(known(fact.into(), Some(seen.as_of)));
     }
     if let Some(gone) = interval.valid_to {
         let last = interval
             .last_seen
             .map_or_else(String::new, |at| format!(", last seen {at}"));
-        all.push(Evidence {
-            fact: format!("the key is gone{last}"),
-            at: Some(gone),
-        });
+        all.push(known(format!("the key is gone{last}").into(), Some(gone)));
     }
     if let Some(loss) = touched.loss {
-        all.push(Evidence {
-            fact: format!("{} reported {} before", loss.source, loss.change),
-            at: Some(loss.effective_at),
-        });
+        let fact = format!("{} reported {} before", loss.source, loss.change);
+        all.push(known(fact.into(), Some(loss.effective_at)));
     }
-    let between = change.not_before.map_or_else(String::new, |from| {
-        format!(", at some time from {from} to {}", change.effective_at)
-    });
-    all.push(Evidence {
-        fact: format!(
-            "{} reported {} of {}{between}",
-            change.source, change.change, history.person
-        ),
-        at: Some(change.effective_at),
-    });
-    if let Some(later) = undone_by(&history.changes, change) {
-        all.push(Evidence {
-            fact: format!("{} reported {} later", later.source, later.change),
-            at: Some(later.effective_at),
-        });
-    }
+    all.extend(common.reported.iter().cloned());
     all
 }

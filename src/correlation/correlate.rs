@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::{
+    common::Common,
     compose::compose,
     digest::digest,
     foretold::{foretold, who_told},
@@ -20,7 +21,7 @@ use super::{
     whose::{ambiguous, is_concerned, none_hit, some_hit},
 };
 use crate::domain::{
-    ChangeKind, Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Status,
+    ChangeKind, Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Shared, Status,
     impact::Person,
 };
 
@@ -72,7 +73,7 @@ pub fn foresee(inputs: &Inputs<'_>) -> (Report, Awaited) {
     let outcome = Outcome {
         candidates: inputs.history.candidates.clone(),
         previewed,
-        ..header(inputs.change, person, result, reason, (&impacts, digest))
+        ..header(inputs.change, &person, result, reason, (&impacts, digest))
     };
     (Report { outcome, impacts }, awaited)
 }
@@ -80,7 +81,7 @@ pub fn foresee(inputs: &Inputs<'_>) -> (Report, Awaited) {
 /// What came of a change, why, and its impacts with how each is checked.
 pub(super) type Judged = (OutcomeResult, String, Vec<(Impact, Verified)>);
 
-fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
+fn judge_all(inputs: &Inputs<'_>, person: &Shared<Person>) -> Judged {
     let Inputs {
         change,
         history,
@@ -109,6 +110,7 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
     if covered.is_empty() {
         return none_hit(ambiguous, why_none(inputs));
     }
+    let common = Common::new(inputs, person.clone());
     let mut told = Vec::new();
     let impacts: Vec<_> = covered
         .iter()
@@ -120,8 +122,8 @@ fn judge_all(inputs: &Inputs<'_>, person: &Person) -> Judged {
                 told.push(before);
                 return None;
             }
-            let impact = compose(inputs, touched, &judgement, facts, person);
-            let check = verified(inputs, touched, &judgement, &impact);
+            let impact = compose((inputs, &common), touched, &judgement, facts);
+            let check = verified((inputs, &common), touched, &judgement, &impact);
             Some((impact, check))
         })
         .collect();
@@ -182,8 +184,8 @@ fn why_none(inputs: &Inputs<'_>) -> Judged {
     (OutcomeResult::NoKeys, reason, Vec::new())
 }
 
-fn person(change: &MembershipChange, history: &PersonHistory) -> Person {
-    Person {
+fn person(change: &MembershipChange, history: &PersonHistory) -> Shared<Person> {
+    let person = Person {
         id: history.person.clone(),
         email: history
             .person
@@ -191,12 +193,13 @@ fn person(change: &MembershipChange, history: &PersonHistory) -> Person {
             .ok()
             .or_else(|| change.person.email.clone()),
         name: history.name.clone().or_else(|| change.person.name.clone()),
-    }
+    };
+    person.into()
 }
 
 fn header(
     change: &MembershipChange,
-    person: Person,
+    person: &Person,
     result: OutcomeResult,
     reason: String,
     (impacts, digest): (&[Impact], String),
@@ -220,7 +223,7 @@ fn header(
         scope: change.scope.clone(),
         effective_at: change.effective_at,
         reconciled: change.was_observed() && !impacts.is_empty(),
-        person,
+        person: person.clone(),
         fates,
         severities,
         statuses,

@@ -189,7 +189,7 @@ mod tests {
         correlation::PersonHistory,
         domain::{
             Fate, Impact, Key, KeyUse, Outcome, OutcomeResult, Report, Severity, Status,
-            impact::Environment,
+            impact::{Assessment, Environment},
         },
     };
 
@@ -312,7 +312,11 @@ mod tests {
     #[test]
     fn what_would_stop_anyway_and_what_is_no_production_does_not_block() {
         let mut dated = impact();
-        dated.severity.level = Severity::Info;
+        let severity = Assessment {
+            level: Severity::Info,
+            ..(*dated.severity).clone()
+        };
+        dated.severity = severity.into();
         let why = "it stops on its own date, with or without the removal".to_owned();
         let (answer, keys) = asked(&report(vec![dated]), Some(1), &[], true);
         assert_eq!((answer, keys), (Answer::Safe, vec![(Verdict::Clear, why)]));

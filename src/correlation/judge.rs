@@ -15,7 +15,7 @@ use super::{
 use crate::{
     catalogue::{Catalogue, Rule, Situation},
     domain::{
-        ChangeKind, Consequence, Fate, MembershipChange, Propagation, Returns, Scope,
+        ChangeKind, Consequence, Fate, MembershipChange, Propagation, Returns, Scope, Shared,
         impact::{Citation, Symptom},
     },
 };
@@ -29,7 +29,7 @@ pub(super) struct Judgement<'a> {
     /// From when the fate can strike; absent: when somebody acts.
     pub(super) effective_at: Option<Timestamp>,
     /// What holds before that.
-    pub(super) until_then: Option<String>,
+    pub(super) until_then: Option<Shared<String>>,
     /// Absent: the catalogue has no rule.
     pub(super) rule: Option<&'a Rule>,
     /// The key stops on its own date, before or with the change.
@@ -46,7 +46,7 @@ pub(super) struct Judgement<'a> {
 
 impl Judgement<'_> {
     /// Where the fate is documented, or that it is not.
-    pub(super) fn citation(&self, catalogue: &Catalogue, kind: &str) -> Citation {
+    pub(super) fn citation(&self, catalogue: &Catalogue, kind: &str) -> Shared<Citation> {
         self.rule.map_or_else(
             || {
                 let (rule, says) = match self.tie {
@@ -65,17 +65,18 @@ impl Judgement<'_> {
                     url: String::new(),
                     checked: catalogue.version.clone(),
                 }
+                .into()
             },
-            Rule::citation,
+            |rule| rule.cited.clone(),
         )
     }
 
     /// What goes with the key: nothing, where the key does not go.
-    pub(super) fn takes_along(&self) -> Vec<Consequence> {
+    pub(super) fn takes_along(&self) -> &[Shared<Consequence>] {
         let stays = self.expired || self.fate == Fate::Survives || self.afterwards.is_some();
         match self.rule {
-            Some(rule) if !stays => rule.consequences(),
-            Some(_) | None => Vec::new(),
+            Some(rule) if !stays => &rule.takes_along,
+            Some(_) | None => &[],
         }
     }
 
@@ -100,7 +101,7 @@ impl Judgement<'_> {
     }
 
     /// What callers see, of a key that stops.
-    pub(super) fn symptom(&self) -> Option<Symptom> {
+    pub(super) fn symptom(&self) -> Option<Shared<Symptom>> {
         let rule = self.rule.filter(|_| !self.works_as_before())?;
         rule.symptom.clone()
     }

@@ -6,6 +6,7 @@
 mod arrival;
 mod assess;
 mod carried;
+mod common;
 mod compose;
 mod correlate;
 mod digest;

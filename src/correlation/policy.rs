@@ -125,33 +125,42 @@ impl Policy {
         self.groups.iter().filter(is_it)
     }
 
-    /// The environment of a key, and what says so.
+    /// The environment of a key, and what says so: what sort of text it is, and the text.
     #[must_use]
-    pub fn environment(
+    pub fn environment<'t>(
         &self,
-        tags: &[String],
-        label: &str,
-        project: &str,
-    ) -> (Environment, Option<String>) {
+        tags: &'t [String],
+        label: &'t str,
+        project: &'t str,
+    ) -> (Environment, Option<(&'static str, &'t str)>) {
         let places = tags
             .iter()
             .map(|tag| ("tag", tag.as_str()))
             .chain([("label", label), ("project", project)]);
         for (place, text) in places {
-            let words: Vec<String> = text
-                .split(|c: char| !c.is_alphanumeric())
-                .map(str::to_lowercase)
-                .collect();
-            let says = |known: &[String]| known.iter().any(|word| words.contains(word));
+            let words = text.split(|c: char| !c.is_alphanumeric());
+            let says = |known: &[String]| {
+                let mut words = words.clone();
+                words.any(|word| known.iter().any(|known| is_lower(word, known)))
+            };
             let found = match (says(&self.production), says(&self.non_production)) {
                 (true, _) => Environment::Production,
                 (false, true) => Environment::NonProduction,
                 (false, false) => continue,
             };
-            return (found, Some(format!("{place} {text:?}")));
+            return (found, Some((place, text)));
         }
         (Environment::Unknown, None)
     }
+}
+
+/// Whether `word` is `known` when it is written in lower case.
+fn is_lower(word: &str, known: &str) -> bool {
+    if word.is_ascii() {
+        let lower = word.bytes().map(|byte| byte.to_ascii_lowercase());
+        return word.len() == known.len() && lower.eq(known.bytes());
+    }
+    word.to_lowercase() == known
 }
 
 #[cfg(test)]

@@ -213,7 +213,7 @@ mod tests {
             fate: Fate::Blocks,
             lost_scopes: vec!["a scope".to_owned()],
             severity: Severity::Info,
-            successor: match impact().successor {
+            successor: match &*impact().successor {
                 Successor::Found(_) => None,
                 Successor::None { .. } => Some("lee@example.com".parse().unwrap()),
             },

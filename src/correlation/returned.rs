@@ -6,7 +6,7 @@ use super::{
     ownership::{Moment, PersonHistory, held, spoken},
 };
 use crate::domain::{
-    ChangeKind, Fate, Key, KeyInterval, MembershipChange, Propagation, Replacement, Returns,
+    ChangeKind, Fate, Key, KeyInterval, MembershipChange, Propagation, Replacement, Returns, Shared,
 };
 
 /// A key that a change reaches, as the person held it.
@@ -232,14 +232,14 @@ pub(super) fn when(
     returns: Returns,
     propagation: Propagation,
     loss: Option<&MembershipChange>,
-) -> (Option<jiff::Timestamp>, Option<String>) {
+) -> (Option<jiff::Timestamp>, Option<Shared<String>>) {
     match (returns, propagation) {
         (Returns::GoneForGood, _) => {
             let ended = loss.map_or(back.effective_at, |loss| loss.effective_at);
             (Some(ended), None)
         }
         (Returns::ComesBack | Returns::Unknown, Propagation::Manual {}) => {
-            (None, Some(MANUALLY.to_owned()))
+            (None, Some(MANUALLY.into()))
         }
         _ => (Some(back.effective_at), None),
     }

@@ -118,7 +118,7 @@ fn reminder(
         fate: impact.fate,
         severity: impact.severity.level,
         status: impact.status,
-        recommended_action: impact.recommended_action.clone(),
+        recommended_action: impact.recommended_action.to_string(),
     });
     let worst = impacts.iter().map(|impact| impact.severity.level).max();
     Reminder {
@@ -145,7 +145,8 @@ mod tests {
 
     use super::{Occasion, Reminders, remind};
     use crate::domain::{
-        Impact, MembershipChange, Outcome, Report, Severity, Status, reminder::Reminder,
+        Impact, MembershipChange, Outcome, Report, Severity, Status, impact::Assessment,
+        reminder::Reminder,
     };
 
     fn report() -> (Report, MembershipChange) {
@@ -195,7 +196,11 @@ mod tests {
     ) {
         let (mut report, change) = report();
         report.impacts[0].status = status;
-        report.impacts[0].severity.level = level;
+        let severity = Assessment {
+            level,
+            ..(*report.impacts[0].severity).clone()
+        };
+        report.impacts[0].severity = severity.into();
         let occasion = Occasion {
             change: &change,
             heard_at: change.published_at,

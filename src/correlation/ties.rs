@@ -35,6 +35,9 @@ pub(super) enum Tie<'a> {
 impl<'a> Tie<'a> {
     /// Whose the account is that made the key in `interval`.
     pub(super) fn of(history: &'a PersonHistory, provider: &str, interval: &KeyInterval) -> Self {
+        if history.doubtful.is_empty() && history.behind.is_empty() {
+            return Self::Own;
+        }
         let account = (provider.to_owned(), interval.creator.id.clone());
         match (history.doubtful.get(&account), history.behind.get(&account)) {
             (Some(names), _) => Self::Perhaps(names),
@@ -52,7 +55,10 @@ impl<'a> Tie<'a> {
                 format!("somebody said that {person} stands behind the service account {service}")
             }
         };
-        Some(Evidence { fact, at: None })
+        Some(Evidence {
+            fact: fact.into(),
+            at: None,
+        })
     }
 
     /// What to do first.

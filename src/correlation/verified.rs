@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::{
     assess::{About, assess},
+    common::Common,
     correlate::Awaited,
     inputs::Inputs,
     judge::Judgement,
@@ -26,7 +27,7 @@ pub(super) struct Verified {
 
 /// Holds the predicted `impact` against what was seen.
 pub(super) fn verified(
-    inputs: &Inputs<'_>,
+    (inputs, common): (&Inputs<'_>, &Common<'_>),
     touched: &Touched<'_>,
     judgement: &Judgement<'_>,
     impact: &Impact,
@@ -43,7 +44,7 @@ pub(super) fn verified(
     let change = inputs.change;
     let scheduled = impact.status == Status::Scheduled;
     Verified {
-        otherwise: otherwise(inputs, judgement, impact, &check),
+        otherwise: otherwise((inputs, common), judgement, impact, &check),
         check,
         scheduled: scheduled.then_some(change.effective_at),
     }
@@ -51,7 +52,7 @@ pub(super) fn verified(
 
 /// How bad it is that a key came to another end, as the table says of the fate that it met.
 fn otherwise(
-    inputs: &Inputs<'_>,
+    (inputs, common): (&Inputs<'_>, &Common<'_>),
     judgement: &Judgement<'_>,
     impact: &Impact,
     check: &Check,
@@ -77,14 +78,18 @@ fn otherwise(
         note: None,
         ..*judgement
     };
+    let key = &impact.key;
+    let project = key.project_name.as_deref().unwrap_or_default();
+    let (_, environment) = inputs.policy.environment(&key.tags, &key.label, project);
     let about = About {
         key: &impact.key,
         act_by: impact.act_by,
-        successor: matches!(impact.successor, Successor::Found(_)),
+        environment,
+        successor: matches!(*impact.successor, Successor::Found(_)),
         replaced_by: None,
     };
-    let mut severity = assess(inputs, &met, &about);
-    severity.reasons.insert(0, observed.says.clone());
+    let mut severity = assess((inputs, common), &met, &about);
+    severity.reasons.insert(0, observed.says.clone().into());
     Some((severity, action.to_owned()))
 }
 
@@ -108,8 +113,8 @@ impl Verified {
             None => awaited.moments.extend(self.scheduled),
         }
         if let Some((severity, action)) = self.otherwise {
-            impact.severity = severity;
-            impact.recommended_action = action;
+            impact.severity = severity.into();
+            impact.recommended_action = action.into();
         }
     }
 }

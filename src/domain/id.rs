@@ -8,12 +8,12 @@ use uuid::Uuid;
 /// The prefix keeps `("ab", "c")` and `("a", "bc")` apart.
 #[must_use]
 pub fn content_id(parts: &[&[u8]]) -> Uuid {
-    let mut hash = blake3::Hasher::new();
+    let mut text = Vec::with_capacity(parts.iter().map(|part| 8 + part.len()).sum());
     for part in parts {
-        hash.update(&(part.len() as u64).to_be_bytes());
-        hash.update(part);
+        text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        text.extend_from_slice(part);
     }
-    let digest = hash.finalize();
+    let digest = blake3::hash(&text);
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest.as_bytes()[..16]);
     Uuid::new_v8(bytes)

@@ -1,11 +1,13 @@
 //! What a change does to keys.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
     ChangeId, ChangeKind, Consequence, Email, Fate, ImpactId, Observed, Propagation, Record,
-    Replacement, Returns, Scope, Topic, id::content_id,
+    Replacement, Returns, Scope, Shared, Topic, id::content_id,
 };
 
 /// How bad it is.
@@ -200,10 +202,14 @@ pub struct Assessment {
     /// How bad.
     pub level: Severity,
     /// Why, one sentence each.
-    pub reasons: Vec<String>,
+    pub reasons: Vec<Cow<'static, str>>,
     /// The row of the policy's table that decided, or what decided instead.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub decided_by: String,
+    #[serde(default, skip_serializing_if = "is_empty")]
+    pub decided_by: Shared<String>,
+}
+
+fn is_empty(text: &Shared<String>) -> bool {
+    text.is_empty()
 }
 
 /// Who takes the key over.
@@ -236,7 +242,7 @@ pub struct Citation {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// The fact.
-    pub fact: String,
+    pub fact: Shared<String>,
     /// When it was so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub at: Option<Timestamp>,
@@ -269,7 +275,7 @@ pub struct Impact {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub reconciled: bool,
     /// Whose change it was.
-    pub person: Person,
+    pub person: Shared<Person>,
     /// Which key.
     pub key: AffectedKey,
     /// What becomes of the key when the change reaches the provider.
@@ -285,7 +291,7 @@ pub struct Impact {
     pub replaced_by: Option<Replacement>,
     /// What goes with the key.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub takes_along: Vec<Consequence>,
+    pub takes_along: Vec<Shared<Consequence>>,
     /// How the change reaches the provider.
     pub propagation: Propagation,
     /// Until when the key certainly works; absent: until somebody acts.
@@ -293,25 +299,25 @@ pub struct Impact {
     pub effective_at: Option<Timestamp>,
     /// What the reader must know about the time before that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until_then: Option<String>,
+    pub until_then: Option<Shared<String>>,
     /// How bad it is.
-    pub severity: Assessment,
+    pub severity: Shared<Assessment>,
     /// When it must be dealt with.
     pub act_by: Timestamp,
     /// Who must act.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub responsible: Option<Contact>,
+    pub responsible: Option<Shared<Contact>>,
     /// What callers will see.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub symptom: Option<Symptom>,
+    pub symptom: Option<Shared<Symptom>>,
     /// Who takes the key over.
-    pub successor: Successor,
+    pub successor: Shared<Successor>,
     /// What to do.
-    pub recommended_action: String,
+    pub recommended_action: Shared<String>,
     /// Where the fate is documented.
-    pub rule: Citation,
+    pub rule: Shared<Citation>,
     /// What the fate rests on.
-    pub evidence: Vec<Evidence>,
+    pub evidence: Vec<Shared<Evidence>>,
     /// What the provider showed of it afterwards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed: Option<Observed>,

@@ -121,7 +121,7 @@ impl PreviewedKey {
             fate: impact.fate,
             lost_scopes: impact.lost_scopes.clone(),
             severity: impact.severity.level,
-            successor: match &impact.successor {
+            successor: match &*impact.successor {
                 Successor::Found(contact) => Some(contact.email.clone()),
                 Successor::None { .. } => None,
             },

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{ChangeId, id::content_id};
+use super::{ChangeId, id::content_id, json};
 
 /// The durable topics everything flows through.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -127,11 +127,7 @@ impl Record {
     /// A record of `data` in `topic`, to be completed by the other setters.
     #[must_use]
     pub fn json<T: Serialize>(topic: Topic, key: String, data: &T) -> Self {
-        Self::bytes(
-            topic,
-            key,
-            serde_json::to_vec(data).unwrap_or_default().into(),
-        )
+        Self::bytes(topic, key, json::to_bytes(data).unwrap_or_default().into())
     }
 
     /// A record of `data`, JSON already, to be completed by the other setters.

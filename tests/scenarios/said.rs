@@ -85,7 +85,7 @@ fn details(key: &ExpectedKey) -> Vec<String> {
 /// What came of everything that `expected` names.
 fn seen(expected: &ExpectedKey, impact: &Impact) -> ExpectedKey {
     let words = words(impact);
-    let successor = match &impact.successor {
+    let successor = match &*impact.successor {
         Successor::Found(contact) => contact.email.as_str().replace("@example.com", ""),
         Successor::None { .. } => "nobody".to_owned(),
     };
@@ -118,11 +118,12 @@ fn seen(expected: &ExpectedKey, impact: &Impact) -> ExpectedKey {
 
 /// Everything that an impact tells in words.
 fn words(impact: &Impact) -> String {
-    let reasons = impact.severity.reasons.iter().cloned();
-    let evidence = impact.evidence.iter().map(|one| one.fact.clone());
+    let reasons = impact.severity.reasons.iter().map(ToString::to_string);
+    let evidence = impact.evidence.iter().map(|one| one.fact.to_string());
     let rest = impact.until_then.iter().chain([&impact.recommended_action]);
     let observed = impact.observed.iter().map(|seen| seen.says.clone());
-    let all = reasons.chain(evidence).chain(rest.cloned()).chain(observed);
+    let rest = rest.map(ToString::to_string);
+    let all = reasons.chain(evidence).chain(rest).chain(observed);
     let all: Vec<String> = all.collect();
     all.join("\n")
 }

@@ -174,7 +174,7 @@ fn without_automatic_propagation_the_key_lives_until_the_member_is_removed_and_d
     assert_eq!(impact.symptom.as_ref().unwrap().code, "INVALID_AUTH");
     assert_eq!(impact.rule.rule, "deepgram.member-removed");
     assert!(
-        matches!(&impact.successor, Successor::Found(lee) if lee.email == email("lee@example.com"))
+        matches!(&*impact.successor, Successor::Found(lee) if lee.email == email("lee@example.com"))
     );
 }
 
@@ -186,9 +186,9 @@ fn successor_beside(lee: &[MembershipChange], others: Vec<Member>) -> Result<Str
     let account = ("dg".to_owned(), "lee".to_owned());
     history.departures.insert(account, Departure::among(lee));
     let report = report(&removed, &history, Propagation::Manual {});
-    match report.impacts[0].successor.clone() {
+    match &*report.impacts[0].successor {
         Successor::Found(contact) => Ok(contact.email.to_string()),
-        Successor::None { none_because } => Err(none_because),
+        Successor::None { none_because } => Err(none_because.clone()),
     }
 }
 

@@ -135,9 +135,9 @@ fn why_nobody_takes_a_key_over_is_said() {
         let mut known = history(vec![key("k1", "prod", 9)]);
         known.members = members;
         let report = report(&removed(), &known, Propagation::Manual {});
-        match report.impacts[0].successor.clone() {
+        match &*report.impacts[0].successor {
             Successor::Found(contact) => panic!("{contact:?}"),
-            Successor::None { none_because } => none_because,
+            Successor::None { none_because } => none_because.clone(),
         }
     };
     assert_eq!(
@@ -178,7 +178,7 @@ fn no_robot_takes_a_key_over() {
             catalogue: &Catalogue::built_in().unwrap(),
             policy: &policy,
         });
-        matches!(report.impacts[0].successor, Successor::Found(_))
+        matches!(*report.impacts[0].successor, Successor::Found(_))
     };
     assert!(found(&[], "bot-*"));
     assert!(found(&[of("dg", "mo"), of("gh", "lee")], "bot-*"));

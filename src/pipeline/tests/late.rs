@@ -54,9 +54,9 @@ async fn a_successor_who_turns_out_to_be_leaving_is_exchanged_and_taken_back_on_
     };
     let said = async || {
         let newest = impacts(&log).await.pop().unwrap();
-        let successor = match newest.successor {
+        let successor = match &*newest.successor {
             Successor::Found(contact) => contact.email.to_string(),
-            Successor::None { none_because } => none_because,
+            Successor::None { none_because } => none_because.clone(),
         };
         (newest.revision, successor)
     };
