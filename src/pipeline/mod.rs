@@ -108,7 +108,7 @@ impl Pipeline {
                     .await?;
             }
             if is_caught_up && !self.settle(&mut projection, &mut work, &shutdown).await? {
-                // The log refused for now: what waits stays stale, and is tried again.
+                // The log refuses, or it is time to stop: what waits stays stale, and is judged again.
                 shutdown
                     .run_until_cancelled(tokio::time::sleep(REFUSED))
                     .await;
