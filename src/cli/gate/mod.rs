@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Context, End, output,
-    preview::{Imagined, Maker, is_known},
+    preview::{Imagined, Maker, is_known, sources_of},
 };
 use crate::{
     correlation::{
@@ -181,7 +181,7 @@ impl Gate {
     /// Whether it is known which projects the scope reaches.
     fn is_mapped(&self, policy: &Policy) -> bool {
         match &self.scope {
-            Scope::Group { group } => policy.groups.iter().any(|one| one.group == *group),
+            Scope::Group { group } => !sources_of(group, policy).is_empty(),
             Scope::Organisation {} | Scope::Provider { .. } | Scope::Project { .. } => true,
         }
     }

@@ -261,7 +261,7 @@ fn removal(person: &str, at: Timestamp) -> MembershipChange {
         ..PersonRef::default()
     };
     let everywhere = (ChangeKind::Removed, &Scope::Organisation {});
-    imagine_of(who, person, (everywhere, SOURCE), at)
+    imagine_of(who, person, SOURCE, everywhere, at)
 }
 
 /// A change that has not happened.
@@ -271,8 +271,8 @@ pub(super) fn imagine(one: &Imagined, policy: &Policy) -> MembershipChange {
         ..PersonRef::default()
     };
     let source = source_of(&one.scope, policy);
-    let what = ((one.change, &one.scope), source);
-    imagine_of(who, one.email.as_str(), what, one.at)
+    let what = (one.change, &one.scope);
+    imagine_of(who, one.email.as_str(), source, what, one.at)
 }
 
 /// Who would tell of a change: within a provider it happens there, so that nothing has to
@@ -286,7 +286,7 @@ fn source_of<'a>(scope: &'a Scope, policy: &'a Policy) -> &'a str {
 }
 
 /// The sources of which the configuration maps a group of this id.
-fn sources_of<'a>(group: &str, policy: &'a Policy) -> BTreeSet<&'a str> {
+pub(super) fn sources_of<'a>(group: &str, policy: &'a Policy) -> BTreeSet<&'a str> {
     let mapped = policy.groups.iter().filter(|one| one.group == group);
     mapped.map(|one| one.source.as_str()).collect()
 }
@@ -295,7 +295,8 @@ fn sources_of<'a>(group: &str, policy: &'a Policy) -> BTreeSet<&'a str> {
 fn imagine_of(
     person: PersonRef,
     name: &str,
-    ((change, scope), source): ((ChangeKind, &Scope), &str),
+    source: &str,
+    (change, scope): (ChangeKind, &Scope),
     at: Timestamp,
 ) -> MembershipChange {
     let event_id = format!("preview/{name}/{change}/{scope}");
