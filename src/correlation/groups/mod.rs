@@ -83,12 +83,12 @@ pub(super) fn spared(
     reached: &[Touched<'_>],
     told: &[(Impact, Verified)],
 ) -> Option<(usize, String)> {
-    let is_told = |key: &Key| {
-        let mut told = told.iter().map(|(impact, _)| &impact.key);
-        let named = (&key.provider, &key.project, &key.id);
-        told.any(|told| (&told.provider, &told.project, &told.id) == named)
-    };
     left_group(inputs.change)?;
+    let told = told.iter().map(|(impact, _)| &impact.key);
+    let told: BTreeSet<_> = told
+        .map(|key| (&key.provider, &key.project, &key.id))
+        .collect();
+    let is_told = |key: &Key| told.contains(&(&key.provider, &key.project, &key.id));
     let others = reached.iter().filter(|touched| !is_told(touched.key));
     let why = others.filter_map(|touched| match effect(inputs, touched) {
         Effect::Nothing(why) | Effect::Role(_, why) => Some(why),
