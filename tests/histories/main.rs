@@ -7,9 +7,11 @@
     reason = "a story that cannot be told should stop the test"
 )]
 
+mod generate;
 mod reference;
 mod run;
 mod story;
+mod way;
 
 use std::collections::BTreeMap;
 
@@ -20,9 +22,11 @@ use offkey::{
 use proptest::prelude::*;
 
 use self::{
+    generate::story,
     reference::{Expected, expected},
     run::{Heard, tell},
-    story::{Story, Way, story, way},
+    story::Story,
+    way::{Way, way},
 };
 
 fn keys_of(report: &Report) -> BTreeMap<String, Fate> {
