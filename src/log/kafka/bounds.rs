@@ -88,11 +88,7 @@ fn newer_than(shared: &Shared, marks: &Found) -> Result<Position, LogError> {
             .add_partition_offset(&topic, number, after)
             .map_err(|error| away(&error))?;
     }
-    let found = shared
-        .cluster
-        .client()
-        .offsets_for_times(wanted, PATIENCE)
-        .map_err(|error| away(&error))?;
+    let found = shared.cluster.offsets_for_times(wanted)?;
     for element in found.elements() {
         element.error().map_err(|error| away(&error))?;
         let partition = shared.names.partition(element.topic(), element.partition());

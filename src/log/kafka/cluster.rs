@@ -2,23 +2,28 @@
 
 use std::{
     collections::BTreeMap,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use rdkafka::{
     Offset, TopicPartitionList,
-    config::FromClientConfigAndContext as _,
+    config::{ClientConfig, FromClientConfigAndContext as _},
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
     metadata::{Metadata, MetadataTopic},
 };
 
-use super::{events::Events, names::Names, settings::Settings};
+use super::{
+    events::{Events, TokenSource},
+    names::Names,
+    settings::Settings,
+};
 use crate::{
     domain::Topic,
     log::{LogError, Partition, Position},
+    telemetry::metrics as names,
 };
 
 /// How long one question may take.
@@ -30,52 +35,44 @@ const GLANCE: Duration = Duration::from_millis(100);
 /// How many things a client can have to tell at once.
 const MOST_EVENTS: usize = 32;
 
-/// A client that only asks.
+/// How long a client for questions is given to find its brokers again.
+const OLD: Duration = Duration::from_secs(5);
+
+/// Answers questions.
 pub(super) struct Cluster {
-    client: BaseConsumer<Events>,
+    /// Sees everything.
+    all: Asker,
+    /// Sees what is decided.
+    decided: Asker,
     names: Names,
 }
 
 impl Cluster {
     pub(super) fn new(settings: &Settings, names: Names) -> Result<Arc<Self>, LogError> {
-        let events = Events::new("questions", settings.tokens.clone());
-        let client = BaseConsumer::from_config_and_context(&settings.questions(), events)
-            .map_err(|error| away(&error))?;
-        Ok(Arc::new(Self { client, names }))
-    }
-
-    /// The client, after whatever it has to tell was heard: a token it needs is asked for here.
-    pub(super) fn client(&self) -> &BaseConsumer<Events> {
-        drop(self.client.poll(Duration::ZERO));
-        &self.client
+        let asker = |config| Asker::new(config, settings.tokens.clone());
+        Ok(Arc::new(Self {
+            all: asker(settings.questions())?,
+            decided: asker(settings.reader())?,
+            names,
+        }))
     }
 
     /// The cluster's own id.
     pub(super) fn id(&self) -> Result<String, LogError> {
-        self.client()
-            .client()
-            .fetch_cluster_id(PATIENCE)
-            .ok_or_else(|| self.silent("no broker answers"))
+        self.all.ask(|client| {
+            let id = client.client().fetch_cluster_id(PATIENCE);
+            id.ok_or(Silence::Lasts("no broker answers".to_owned()))
+        })
     }
 
     /// Every topic's name and its partitions, as the brokers tell them.
     pub(super) fn all_topics(&self) -> Result<Metadata, LogError> {
-        let answer = self.client().client().fetch_metadata(None, PATIENCE);
-        answer.map_err(|error| self.silent(&error.to_string()))
+        self.metadata(None)
     }
 
-    /// What a question without an answer means: of a password that was refused and a certificate
-    /// that nobody knows the answer says nothing, and the client does.
-    fn silent(&self, what: &str) -> LogError {
-        // One call tells one thing.
-        for _ in 0..MOST_EVENTS {
-            drop(self.client.poll(Duration::ZERO));
-        }
-        let trouble = self.client.context().trouble();
-        LogError::Unavailable(match trouble {
-            Some(why) => format!("{what}: {why}"),
-            None => what.to_owned(),
-        })
+    fn metadata(&self, topic: Option<&str>) -> Result<Metadata, LogError> {
+        self.all
+            .ask(|client| Ok(client.client().fetch_metadata(topic, PATIENCE)?))
     }
 
     /// The partitions of `topics`.
@@ -94,11 +91,7 @@ impl Cluster {
     /// How many partitions `topic` has.
     pub(super) fn count(&self, topic: Topic) -> Result<u32, LogError> {
         let name = self.names.topic(topic);
-        let metadata = self
-            .client()
-            .client()
-            .fetch_metadata(Some(&name), PATIENCE)
-            .map_err(|error| self.silent(&error.to_string()))?;
+        let metadata = self.metadata(Some(&name))?;
         let found = metadata.topics().first();
         let fault = found.and_then(MetadataTopic::error);
         match (found, fault) {
@@ -117,19 +110,42 @@ impl Cluster {
 
     /// Where `partitions` end, records included that are not committed yet.
     pub(super) fn ends(&self, partitions: &[Partition]) -> Result<Position, LogError> {
-        self.ask(partitions, Offset::End)
+        self.ask(&self.all, partitions, Offset::End)
+    }
+
+    /// Where everything before is decided.
+    pub(super) fn decided(&self, partitions: &[Partition]) -> Result<Position, LogError> {
+        self.ask(&self.decided, partitions, Offset::End)
     }
 
     /// Where `partitions` begin.
     pub(super) fn beginnings(&self, partitions: &[Partition]) -> Result<Position, LogError> {
-        self.ask(partitions, Offset::Beginning)
+        self.ask(&self.all, partitions, Offset::Beginning)
+    }
+
+    /// The first offset in each of `wanted` that is not older than the time given as its offset.
+    pub(super) fn offsets_for_times(
+        &self,
+        wanted: TopicPartitionList,
+    ) -> Result<TopicPartitionList, LogError> {
+        self.all
+            .ask(|client| Ok(client.offsets_for_times(wanted, PATIENCE)?))
     }
 
     /// Asks again for a while: partitions that change their leader have none for a moment.
-    fn ask(&self, partitions: &[Partition], which: Offset) -> Result<Position, LogError> {
+    fn ask(
+        &self,
+        asker: &Asker,
+        partitions: &[Partition],
+        which: Offset,
+    ) -> Result<Position, LogError> {
         let until = Instant::now() + PATIENCE;
+        let wanted = list(&self.names, partitions, which)?;
         loop {
-            match offsets(self.client(), &self.names, partitions, which) {
+            let found = asker
+                .ask(|client| Ok(client.offsets_for_times(wanted.clone(), PATIENCE)?))
+                .and_then(|found| position(&self.names, partitions, &found));
+            match found {
                 Err(error) if error.is_retriable() && Instant::now() < until => {
                     tracing::debug!(%error, "asking again where partitions end");
                     thread::sleep(GLANCE);
@@ -137,6 +153,94 @@ impl Cluster {
                 other => return other,
             }
         }
+    }
+}
+
+/// Why there is no answer.
+enum Silence {
+    /// It may be the client's fault.
+    Lasts(String),
+    /// The brokers say so.
+    Told(String),
+}
+
+impl From<KafkaError> for Silence {
+    fn from(error: KafkaError) -> Self {
+        match error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::OperationTimedOut
+                | RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::AllBrokersDown,
+            ) => Self::Lasts(error.to_string()),
+            _ => Self::Told(error.to_string()),
+        }
+    }
+}
+
+/// A client that only asks. One that finds no broker is made anew: when all were away, the library's
+/// at times looks for none any more.
+struct Asker {
+    config: ClientConfig,
+    tokens: Option<Arc<TokenSource>>,
+    client: Mutex<(Arc<BaseConsumer<Events>>, Instant)>,
+}
+
+impl Asker {
+    fn new(config: ClientConfig, tokens: Option<Arc<TokenSource>>) -> Result<Self, LogError> {
+        let client = Self::client(&config, tokens.clone())?;
+        Ok(Self {
+            config,
+            tokens,
+            client: Mutex::new((client, Instant::now())),
+        })
+    }
+
+    fn client(
+        config: &ClientConfig,
+        tokens: Option<Arc<TokenSource>>,
+    ) -> Result<Arc<BaseConsumer<Events>>, LogError> {
+        let events = Events::new("questions", tokens);
+        BaseConsumer::from_config_and_context(config, events)
+            .map(Arc::new)
+            .map_err(|error| away(&error))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, (Arc<BaseConsumer<Events>>, Instant)> {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask<T>(
+        &self,
+        question: impl FnOnce(&BaseConsumer<Events>) -> Result<T, Silence>,
+    ) -> Result<T, LogError> {
+        let (client, made_at) = self.lock().clone();
+        // It tells what it needs, a token for one, when it is polled.
+        drop(client.poll(Duration::ZERO));
+        let why = match question(&client) {
+            Ok(answer) => return Ok(answer),
+            Err(Silence::Told(why)) => return Err(LogError::Unavailable(why)),
+            Err(Silence::Lasts(why)) => why,
+        };
+        // Of a password that was refused and a certificate that nobody knows silence says nothing,
+        // and the client does; one call tells one thing.
+        for _ in 0..MOST_EVENTS {
+            drop(client.poll(Duration::ZERO));
+        }
+        let trouble = client.context().trouble();
+        if made_at.elapsed() > OLD {
+            let mut known = self.lock();
+            if Arc::ptr_eq(&known.0, &client) {
+                metrics::counter!(names::KAFKA_REBUILDS, "what" => "questions").increment(1);
+                *known = (
+                    Self::client(&self.config, self.tokens.clone())?,
+                    Instant::now(),
+                );
+            }
+        }
+        Err(LogError::Unavailable(match trouble {
+            Some(trouble) => format!("{why}: {trouble}"),
+            None => why,
+        }))
     }
 }
 
@@ -148,6 +252,17 @@ pub(super) fn offsets(
     partitions: &[Partition],
     which: Offset,
 ) -> Result<Position, LogError> {
+    let found = client
+        .offsets_for_times(list(names, partitions, which)?, PATIENCE)
+        .map_err(|error| away(&error))?;
+    position(names, partitions, &found)
+}
+
+fn list(
+    names: &Names,
+    partitions: &[Partition],
+    which: Offset,
+) -> Result<TopicPartitionList, LogError> {
     let mut wanted = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
         let (topic, number) = names.place(*partition);
@@ -155,9 +270,14 @@ pub(super) fn offsets(
             .add_partition_offset(&topic, number, which)
             .map_err(|error| away(&error))?;
     }
-    let found = client
-        .offsets_for_times(wanted, PATIENCE)
-        .map_err(|error| away(&error))?;
+    Ok(wanted)
+}
+
+fn position(
+    names: &Names,
+    partitions: &[Partition],
+    found: &TopicPartitionList,
+) -> Result<Position, LogError> {
     let mut position = BTreeMap::new();
     for element in found.elements() {
         element.error().map_err(|error| away(&error))?;

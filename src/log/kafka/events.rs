@@ -1,6 +1,7 @@
 //! What the client library tells us, and the tokens it asks for.
 
 use std::{
+    collections::BTreeMap,
     error::Error,
     sync::{
         Arc, Mutex, PoisonError,
@@ -10,7 +11,7 @@ use std::{
 };
 
 use rdkafka::{
-    ClientContext, TopicPartitionList,
+    ClientContext, Message as _, TopicPartitionList,
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{BaseConsumer, Consumer as _, ConsumerContext, RebalanceProtocol},
@@ -41,6 +42,8 @@ pub(super) struct Events {
     moved: AtomicBool,
     /// What went wrong last with a broker.
     trouble: Mutex<Option<String>>,
+    /// Where the first record of a transaction lies, by topic and partition.
+    first: Mutex<BTreeMap<(String, i32), i64>>,
 }
 
 impl Events {
@@ -49,7 +52,8 @@ impl Events {
             client,
             tokens,
             moved: AtomicBool::new(false),
-            trouble: Mutex::new(None),
+            trouble: Mutex::default(),
+            first: Mutex::default(),
         }
     }
 
@@ -57,6 +61,13 @@ impl Events {
     pub(super) fn trouble(&self) -> Option<String> {
         let trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
         trouble.clone()
+    }
+
+    /// Where the first record lies of those that were delivered since this was asked last, by topic
+    /// and partition.
+    pub(super) fn take_first(&self) -> BTreeMap<(String, i32), i64> {
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut first)
     }
 
     /// Whether the group gave or took partitions since this was asked last.
@@ -135,8 +146,16 @@ impl ProducerContext for Events {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        if let Err((error, _)) = result {
-            tracing::warn!(client = self.client, %error, "a record was not delivered");
+        match result {
+            Ok(message) => {
+                let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+                let place = (message.topic().to_owned(), message.partition());
+                let known = first.entry(place).or_insert_with(|| message.offset());
+                *known = message.offset().min(*known);
+            }
+            Err((error, _)) => {
+                tracing::warn!(client = self.client, %error, "a record was not delivered");
+            }
         }
     }
 }

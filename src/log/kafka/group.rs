@@ -23,6 +23,7 @@ use super::{
     Shared, bookmark,
     cluster::{PATIENCE, away},
     events::Events,
+    hanging::do_offsets_hang,
 };
 use crate::{
     domain::Topic,
@@ -225,8 +226,14 @@ impl Work {
         let assigned = client.assignment().map_err(failed)?;
         let (share, committed, proof) = if self.is_our_turn(&assigned) {
             // Waits until no transaction can change them any more (KIP-447).
+            let wanted = self.wanted(&assigned)?;
             let found = client
-                .committed_offsets(self.wanted(&assigned)?, PATIENCE)
+                .committed_offsets(wanted.clone(), PATIENCE)
+                .inspect_err(|_| {
+                    if do_offsets_hang(&self.shared, &self.name, &wanted) {
+                        self.shared.suspicions.raise();
+                    }
+                })
                 .map_err(failed)?;
             let (held, committed) = self.read(&found)?;
             let proof = client.group_metadata().map(Arc::new);

@@ -1,14 +1,19 @@
-//! Transactions that hang: open in a partition, and over for whoever should end them.
+//! Transactions that hang: decided, and still open in a partition.
 //!
-//! A broker that comes back can call an aborted transaction complete without having written its
-//! ends: it takes partitions whose leader it does not know yet for deleted ones
-//! (`TransactionMarkerChannelManager` in Apache Kafka). Who reads what is committed then never comes
-//! past its first record. An abort under the same transactional id writes the missing ends; of an
-//! instance that never comes back, an operator has to (KIP-664).
+//! A coordinator whose broker comes back takes partitions without a leader for deleted ones, and calls
+//! a transaction complete that it has not ended in them (KAFKA-20734, open as of Kafka 4.4). Who reads
+//! what is committed then never comes past its first record; where it is the partition of a group's
+//! offsets, nobody is told where the group is. Only a transaction under the same transactional id
+//! writes the missing ends: every producer has one when it is made, and is made anew when somebody saw
+//! a transaction that lasts too long. It aborts what hangs, whatever it was; what was promised is then
+//! said again ([`super::promises`]). For an instance that never comes back, an operator has to (KIP-664).
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -23,7 +28,7 @@ use rdkafka::{
 
 use super::{
     Shared,
-    cluster::{away, offsets},
+    cluster::{PATIENCE, away},
     events::Events,
     transactions::settle,
 };
@@ -38,27 +43,45 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// After how many times the longest transaction an open one is nobody's any more.
 const MOST_TIMEOUTS: u32 = 3;
 
+/// The key of records that are only there to have an end written behind them. Nobody reads them; on a
+/// compacted topic no record goes without a key.
+const KEY: &[u8] = b"offkey.hanging";
+
+/// How often somebody saw a transaction that hangs.
+#[derive(Default)]
+pub(super) struct Suspicions(AtomicU64);
+
+impl Suspicions {
+    /// Has every producer of this instance end what it may have left open.
+    pub(super) fn raise(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether there are more than `known`, which becomes what there is.
+    pub(super) fn is_new(&self, known: &mut u64) -> bool {
+        let now = self.0.load(Ordering::Relaxed);
+        std::mem::replace(known, now) != now
+    }
+}
+
 /// Ends what an earlier producer with the transactional id of `producer` may have left open.
 pub(super) fn end(
     shared: &Shared,
     group: &str,
     producer: &BaseProducer<Events>,
 ) -> Result<(), LogError> {
-    let open = Questions::new(shared)?.open(shared)?;
-    if open.is_empty() {
-        return Ok(());
-    }
-    let timeout = shared.config.transaction_timeout;
-    let ended = end_in(shared, group, producer, &open);
+    let open = open(shared)?;
+    let touched = touch(shared, group, producer, &open);
     // Also after a failure: what the transaction reached ends with it.
-    let aborted = producer.abort_transaction(timeout);
-    ended.and(aborted).map_err(|error| away(&error))?;
+    let aborted = producer.abort_transaction(shared.config.transaction_timeout);
+    touched.and(aborted).map_err(|error| away(&error))?;
     let partitions = open.len();
-    tracing::debug!(group, partitions, "transactions were open; ours are ended");
+    tracing::debug!(group, partitions, "what was open and ours is ended");
     Ok(())
 }
 
-fn end_in(
+/// Begins a transaction that reaches every partition in which one of ours may be open.
+fn touch(
     shared: &Shared,
     group: &str,
     producer: &BaseProducer<Events>,
@@ -66,75 +89,85 @@ fn end_in(
 ) -> Result<(), KafkaError> {
     let timeout = shared.config.transaction_timeout;
     producer.begin_transaction()?;
-    let mut offsets = TopicPartitionList::new();
     for &partition in open.keys() {
         let (topic, number) = shared.names.place(partition);
-        // The ends reach the partitions that have a record of the transaction; nobody sees it.
         let record = BaseRecord::<[u8], [u8]>::to(&topic)
             .partition(number)
+            .key(KEY)
             .payload(&[]);
         producer.send(record).map_err(|(error, _)| error)?;
-        offsets.add_partition_offset(&topic, number, Offset::Offset(0))?;
     }
     settle(producer, timeout)?;
-    // And the partition of the group's offsets. As no member of the group may say how far it came,
-    // the offsets themselves are refused.
+    // And the partition of the group's offsets, which its name tells.
     let config = shared
         .settings
         .group(&shared.names.group(group), &shared.config);
     let events = Events::new("questions", shared.settings.tokens.clone());
     let outsider = BaseConsumer::<Events>::from_config_and_context(&config, events)?;
     if let Some(proof) = outsider.group_metadata() {
-        let refused = producer.send_offsets_to_transaction(&offsets, &proof, timeout);
-        tracing::trace!(?refused, "the group's partition is in the transaction");
+        let mut offsets = TopicPartitionList::new();
+        let topic = shared.names.topic(Topic::Membership);
+        offsets.add_partition_offset(&topic, 0, Offset::Offset(0))?;
+        // They are aborted; whether an outsider may say them does not matter.
+        let answer = producer.send_offsets_to_transaction(&offsets, &proof, timeout);
+        tracing::trace!(?answer, "the group's partition is in the transaction");
     }
     Ok(())
 }
 
-/// Sees where what is decided ends.
-struct Questions(BaseConsumer<Events>);
-
-impl Questions {
-    fn new(shared: &Shared) -> Result<Self, LogError> {
-        let events = Events::new("questions", shared.settings.tokens.clone());
-        BaseConsumer::from_config_and_context(&shared.settings.reader(), events)
-            .map(Self)
-            .map_err(|error| away(&error))
-    }
-
-    /// Partitions with an open transaction, and where the first of it lies.
-    fn open(&self, shared: &Shared) -> Result<BTreeMap<Partition, u64>, LogError> {
-        let all = shared.cluster.partitions(&Topic::ALL)?;
-        let ends: Position = shared.cluster.ends(&all)?;
-        drop(self.0.poll(Duration::ZERO));
-        let decided = offsets(&self.0, &shared.names, &all, Offset::End)?;
-        Ok(all
-            .into_iter()
-            .map(|partition| (partition, decided.next_in(partition)))
-            .filter(|&(partition, decided)| decided < ends.next_in(partition))
-            .collect())
-    }
+/// Whether the offsets of `partitions` are told only to those who do not mind an open transaction.
+pub(super) fn do_offsets_hang(
+    shared: &Shared,
+    group: &str,
+    partitions: &TopicPartitionList,
+) -> bool {
+    let mut config = shared.settings.questions();
+    config.set("group.id", shared.names.group(group));
+    let events = Events::new("questions", shared.settings.tokens.clone());
+    let client = BaseConsumer::<Events>::from_config_and_context(&config, events);
+    client.is_ok_and(|client| {
+        client
+            .committed_offsets(partitions.clone(), PATIENCE)
+            .is_ok()
+    })
 }
 
-/// Looks from time to time for transactions that nobody ends, and says how to, until `shared` ends.
+/// Partitions with an open transaction, and where the first of it lies.
+fn open(shared: &Shared) -> Result<BTreeMap<Partition, u64>, LogError> {
+    let all = shared.cluster.partitions(&Topic::ALL)?;
+    let ends: Position = shared.cluster.ends(&all)?;
+    let decided = shared.cluster.decided(&all)?;
+    Ok(all
+        .into_iter()
+        .map(|partition| (partition, decided.next_in(partition)))
+        .filter(|&(partition, decided)| decided < ends.next_in(partition))
+        .collect())
+}
+
+/// Looks from time to time for transactions that hang, has those that are ours ended, and says how to end
+/// those that nobody does, until `shared` ends.
 pub(super) fn watch(shared: &Arc<Shared>) -> Result<(), LogError> {
     let watched = Arc::downgrade(shared);
-    let questions = Questions::new(shared)?;
     thread::Builder::new()
         .name("offkey-kafka-hang".to_owned())
-        .spawn(move || look(&watched, &questions))
+        .spawn(move || look(&watched))
         .map(drop)
         .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))
 }
 
-fn look(watched: &Weak<Shared>, questions: &Questions) {
+fn look(watched: &Weak<Shared>) {
     let mut since: BTreeMap<Partition, (u64, Instant)> = BTreeMap::new();
     while let Some(shared) = watched.upgrade() {
         // Brokers that are away are told of elsewhere.
-        if let Ok(open) = questions.open(&shared) {
+        if let Ok(open) = open(&shared) {
             since.retain(|partition, (at, _)| open.get(partition) == Some(at));
             for (partition, at) in open {
                 since.entry(partition).or_insert((at, Instant::now()));
+            }
+            let timeout = shared.config.transaction_timeout;
+            // The brokers end what lasts for longer, unless they have forgotten it.
+            if since.values().any(|(_, began)| began.elapsed() > timeout) {
+                shared.suspicions.raise();
             }
             tell(&shared, &since);
         }

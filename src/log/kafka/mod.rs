@@ -16,6 +16,7 @@ mod hanging;
 mod marks;
 mod member;
 mod names;
+mod promises;
 mod reader;
 mod session;
 mod settings;
@@ -31,6 +32,7 @@ use uuid::Uuid;
 use self::{
     appender::Appender,
     cluster::Cluster,
+    hanging::Suspicions,
     marks::Marks,
     member::KafkaMember,
     names::Names,
@@ -69,6 +71,7 @@ struct Shared {
     identity: String,
     /// By what topics are known again.
     marks: Marks,
+    suspicions: Suspicions,
 }
 
 impl KafkaLog {
@@ -152,6 +155,7 @@ impl Shared {
             instance,
             identity,
             marks,
+            suspicions: Suspicions::default(),
         }))
     }
 

@@ -3,9 +3,11 @@
 //! librdkafka speaks the transaction protocol before KIP-890: a commit whose answer was lost can
 //! take hold later. So nothing is tried again with a producer whose commit or abort ended any way
 //! but well: it is thrown away, and its successor's first step (`init_transactions`) ends what was
-//! open and fences what is still on its way.
+//! open and fences what is still on its way. What brokers then leave open is [`super::hanging`]'s, and
+//! what may be lost by that [`super::promises`]'s.
 
 use std::{
+    collections::BTreeMap,
     sync::{
         Arc,
         mpsc::{self as std_mpsc, RecvTimeoutError},
@@ -23,15 +25,19 @@ use rdkafka::{
 };
 use tokio::sync::oneshot;
 
-use super::{Shared, bookmark, cluster::away, codec, events::Events, hanging};
+use super::{Shared, bookmark, cluster::away, codec, events::Events, hanging, promises::Promises};
 use crate::{
     domain::Record,
     log::{LogError, Partition, Position},
     telemetry::metrics as names,
 };
 
+/// How often to look whether the ends of commits are in the log.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// How long to wait before a producer is tried again that could not be had.
 const REBUILD_PAUSE: Duration = Duration::from_millis(500);
+/// For how many times the longest transaction open ones are waited for.
+const PATIENCE_IN_TIMEOUTS: u32 = 2;
 /// How long to wait for room in the producer's queue.
 const ROOM: Duration = Duration::from_millis(5);
 
@@ -62,6 +68,9 @@ impl Transactions {
             id: shared.names.transaction(&shared.instance, group),
             group: group.to_owned(),
             shared,
+            promises: Promises::default(),
+            looked_at: Instant::now(),
+            suspicion: 0,
         };
         thread::Builder::new()
             .name("offkey-kafka-commit".to_owned())
@@ -87,49 +96,69 @@ struct Work {
     shared: Arc<Shared>,
     group: String,
     id: String,
+    /// What commits have promised whose ends may not be in the log.
+    promises: Promises,
+    looked_at: Instant,
+    /// The last suspicion that was followed.
+    suspicion: u64,
 }
 
 impl Work {
-    fn run(self, waiting: &std_mpsc::Receiver<Commit>) {
+    fn run(mut self, waiting: &std_mpsc::Receiver<Commit>) {
         // At once: it ends what a predecessor left open, and everybody waits for that.
         let mut producer = self.try_producer();
         loop {
-            let next = if producer.is_some() {
-                waiting.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let pause = if producer.is_some() {
+                LOOK_EVERY
             } else {
-                waiting.recv_timeout(REBUILD_PAUSE)
+                REBUILD_PAUSE
             };
+            let next = waiting.recv_timeout(pause);
+            if self.shared.suspicions.is_new(&mut self.suspicion) {
+                producer = None;
+            }
             let commit = match next {
                 Ok(commit) => commit,
                 Err(RecvTimeoutError::Timeout) => {
-                    producer = self.try_producer();
+                    match producer {
+                        Some(_) => self.look_after_promises(),
+                        None => producer = self.try_producer(),
+                    }
                     continue;
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let answer = match producer.take().map_or_else(|| self.producer(), Ok) {
-                Ok(made) => {
-                    let result = self.commit(&made, &commit);
-                    if !matches!(result, Err(Failure::Unknown(_))) {
-                        producer = Some(made);
-                    }
-                    self.judge(result)
+            let made = match producer.take().map_or_else(|| self.producer(), Ok) {
+                Ok(made) => made,
+                Err(error) => {
+                    // Whoever asked may be gone.
+                    drop(commit.done.send(Err(error)));
+                    continue;
                 }
-                Err(error) => Err(error),
             };
-            // Whoever asked may be gone.
-            drop(commit.done.send(answer));
+            let result = self.commit(&made, &commit);
+            if result.is_ok() {
+                let first = self.first(&made);
+                self.promises.add(commit.outputs, first);
+            }
+            let is_aborted = matches!(result, Err(Failure::Aborted(_)));
+            let is_unknown = matches!(result, Err(Failure::Unknown(_)));
+            drop(commit.done.send(self.judge(result)));
+            if !is_unknown && (!is_aborted || self.try_to_keep_promises(&made)) {
+                producer = Some(made);
+                self.look_after_promises();
+            }
         }
     }
 
-    fn try_producer(&self) -> Option<BaseProducer<Events>> {
+    fn try_producer(&mut self) -> Option<BaseProducer<Events>> {
         let made = self.producer();
         made.inspect_err(|error| tracing::warn!(group = self.group, %error, "no transactions yet"))
             .ok()
     }
 
-    /// A producer after which nothing of its predecessors can take hold any more.
-    fn producer(&self) -> Result<BaseProducer<Events>, LogError> {
+    /// A producer after which nothing of its predecessors can take hold any more, nor hang.
+    fn producer(&mut self) -> Result<BaseProducer<Events>, LogError> {
         let settings = &self.shared.settings;
         let timeout = self.shared.config.transaction_timeout;
         let config = settings.transactions(&self.id, timeout);
@@ -139,7 +168,68 @@ impl Work {
         let ready = producer.init_transactions(timeout);
         ready.map_err(|error| away(&error))?;
         hanging::end(&self.shared, &self.group, &producer)?;
+        self.keep_promises(&producer)?;
         Ok(producer)
+    }
+
+    /// Where the first record of the last transaction lies in each partition.
+    fn first(&self, producer: &BaseProducer<Events>) -> BTreeMap<Partition, u64> {
+        let first = producer.context().take_first().into_iter();
+        first
+            .filter_map(|((topic, number), offset)| {
+                let partition = self.shared.names.partition(&topic, number)?;
+                Some((partition, offset.unsigned_abs()))
+            })
+            .collect()
+    }
+
+    fn look_after_promises(&mut self) {
+        if self.promises.is_empty() || self.looked_at.elapsed() < LOOK_EVERY {
+            return;
+        }
+        self.looked_at = Instant::now();
+        if let Err(error) = self.promises.look(&self.shared) {
+            tracing::debug!(group = self.group, %error, "whether commits ended is not known");
+        }
+    }
+
+    fn try_to_keep_promises(&mut self, producer: &BaseProducer<Events>) -> bool {
+        let kept = self.keep_promises(producer);
+        kept.inspect_err(|error| tracing::warn!(group = self.group, %error, "no transactions yet"))
+            .is_ok()
+    }
+
+    /// After an abort: it may have ended what was committed before.
+    fn keep_promises(&mut self, producer: &BaseProducer<Events>) -> Result<(), LogError> {
+        if self.promises.is_empty() {
+            return Ok(());
+        }
+        let timeout = self.shared.config.transaction_timeout;
+        let lost = self
+            .promises
+            .lost(&self.shared, PATIENCE_IN_TIMEOUTS * timeout)?;
+        if lost.is_empty() {
+            self.promises.clear();
+            return Ok(());
+        }
+        let (group, records) = (&self.group, lost.len());
+        tracing::warn!(
+            group,
+            records,
+            "brokers lost the end of a commit; it is said again"
+        );
+        metrics::counter!(names::KAFKA_RESAID)
+            .increment(u64::try_from(records).unwrap_or(u64::MAX));
+        let said = producer
+            .begin_transaction()
+            .and_then(|()| self.put_all(producer, &lost))
+            .and_then(|()| settle(producer, timeout))
+            .and_then(|()| producer.commit_transaction(timeout));
+        said.map_err(|error| away(&error))?;
+        let first = self.first(producer);
+        self.promises.clear();
+        self.promises.add(lost, first);
+        Ok(())
     }
 
     fn judge(&self, result: Result<Duration, Failure>) -> Result<(), LogError> {
@@ -186,6 +276,10 @@ impl Work {
             ));
         }
         fail::fail_point!("kafka.before-commit", |_| std::process::abort());
+        // As if the brokers had decided it and forgotten to end it.
+        fail::fail_point!("kafka.lose-end", self.group == "correlation", |_| {
+            Ok(began.elapsed())
+        });
         let committed = producer.commit_transaction(self.shared.config.transaction_timeout);
         fail::fail_point!("kafka.after-commit", |_| std::process::abort());
         fail::fail_point!("kafka.lose-answer", |_| {
@@ -211,12 +305,7 @@ impl Work {
         producer: &BaseProducer<Events>,
         commit: &Commit,
     ) -> Result<TopicPartitionList, KafkaError> {
-        for (count, record) in (1_usize..).zip(&commit.outputs) {
-            self.put(producer, record)?;
-            if count.is_multiple_of(HEAR_EVERY) {
-                producer.poll(Duration::ZERO);
-            }
-        }
+        self.put_all(producer, &commit.outputs)?;
         let note = bookmark::write(&commit.through);
         let mut offsets = TopicPartitionList::new();
         for &(partition, next) in &commit.offsets {
@@ -226,6 +315,22 @@ impl Work {
             element.set_metadata(note.clone());
         }
         Ok(offsets)
+    }
+
+    fn put_all(
+        &self,
+        producer: &BaseProducer<Events>,
+        records: &[Record],
+    ) -> Result<(), KafkaError> {
+        // What was delivered before is another's.
+        drop(producer.context().take_first());
+        for (count, record) in (1_usize..).zip(records) {
+            self.put(producer, record)?;
+            if count.is_multiple_of(HEAR_EVERY) {
+                producer.poll(Duration::ZERO);
+            }
+        }
+        Ok(())
     }
 
     fn put(&self, producer: &BaseProducer<Events>, record: &Record) -> Result<(), KafkaError> {

@@ -62,6 +62,27 @@ fn a_commit_whose_answer_is_lost_is_neither_lost_nor_done_twice() {
 }
 
 #[test]
+fn a_commit_whose_end_the_brokers_lose_is_said_again() {
+    if !is_over_kafka() {
+        return;
+    }
+    // The commit after it is refused, and whatever follows ends both.
+    let forgetful = [(
+        "FAILPOINTS",
+        "kafka.lose-end=5*off->1*return->20*off->1*return->10*off->1*return",
+    )];
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 2, &forgetful);
+    under_load(&mut fleet, "lost ends", |fleet, _, oracle| {
+        until("what was lost to be said again", || {
+            let mut stages = fleet.stages.iter();
+            stages.find_map(|stage| stage.metric("offkey_kafka_resaid_records_total"))
+        });
+        until_more_are_taken(oracle, 40 * rounds(3).min(10));
+        until_every_partition_moves(&fleet.stages[0], oracle, "lost_ends");
+    });
+}
+
+#[test]
 fn the_oracle_sees_what_is_said_twice_when_transactions_prove_nothing() {
     if !is_over_kafka() {
         return;

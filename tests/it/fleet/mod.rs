@@ -8,6 +8,7 @@
 //! | SIGTERM under load | `crash` (both): `…_that_is_asked_to_stop_…`; with no broker: `brokers`: `while_no_broker_answers_…` |
 //! | a broker that dies, freezes, comes back | `brokers`: `while_no_broker_answers_…`, `a_broker_of_three_…` |
 //! | connections reset, crawling, black-holed; only the answer to `EndTxn` lost | `brokers`: `connections_that_break_…`; `instances`: `a_commit_whose_answer_is_lost_…` |
+//! | brokers that forget the end of a transaction | `brokers`: `while_no_broker_answers_…`; `instances`: `a_commit_whose_end_the_brokers_lose_…` |
 //! | instances that join, leave and die all the time | `instances`: `three_instances_…` |
 //! | a zombie comes back | `instances`: `three_instances_…`; `tests/log`: `what_was_decided_under_a_share_that_moved_…` |
 //! | an instance that dies or freezes while something falls due | `due`: `what_falls_due_…` |
@@ -98,10 +99,13 @@ impl Fleet {
         std::fs::remove_dir_all(self.stages[number].data()).unwrap();
     }
 
-    /// Starts an instance again, and waits until it can be sent to.
+    /// Starts an instance again, as a supervisor does, which starts it again where it found no broker;
+    /// and waits until it can be sent to.
     fn start(&mut self, number: usize) {
-        self.services[number] = Some(Service::spawn(&self.stages[number], &[]));
         until("an instance to be ready again", || {
+            if !self.is_running(number) {
+                self.services[number] = Some(Service::spawn(&self.stages[number], &[]));
+            }
             self.stages[number].is_ready().then_some(())
         });
     }

@@ -188,15 +188,6 @@ fn an_instance_that_is_killed_while_it_reads_everything_anew_goes_on_where_it_wa
     until_read_models_are_equal(&fleet);
 }
 
-/// How many clients `stage` made anew, by what they are for.
-fn rebuilds(stage: &Stage, what: &str) -> Option<String> {
-    let answer = request(stage.address, "GET /metrics", &[], b"")?;
-    let name = format!("offkey_kafka_rebuilds_total{{what=\"{what}\"}}");
-    let mut lines = answer.body.lines();
-    let line = lines.find(|line| line.starts_with(&name))?;
-    Some(line.to_owned())
-}
-
 /// How far the group `name` is behind, as `log check` says it.
 fn lag(stage: &Stage, name: &str) -> u64 {
     let said = stage.offkey(&["log", "check", "--json"]);
@@ -222,7 +213,9 @@ fn a_reader_to_whom_nothing_comes_is_made_anew_and_nothing_stays_behind() {
     under_load(&mut fleet, "a deaf reader", |fleet, _, oracle| {
         let stage = &fleet.stages[0];
         until_more_are_taken(oracle, 20);
-        until("a reader to be made anew", || rebuilds(stage, "reader"));
+        until("a reader to be made anew", || {
+            stage.metric("offkey_kafka_rebuilds_total{what=\"reader\"}")
+        });
         stage.wait_until_ready();
         until_every_partition_moves(stage, oracle, "deaf");
     });

@@ -329,6 +329,14 @@ path = {archive:?}
         request(self.address, "GET /health/ready", &[], b"").is_some_and(|it| it.status == 204)
     }
 
+    /// A number that the service keeps, under its name with labels; nothing while there is none.
+    pub(crate) fn metric(&self, name: &str) -> Option<f64> {
+        let answer = request(self.address, "GET /metrics", &[], b"")?;
+        let mut lines = answer.body.lines().filter_map(|line| line.rsplit_once(' '));
+        let (_, number) = lines.find(|(known, _)| *known == name)?;
+        number.parse().ok()
+    }
+
     fn has_inventory(&self) -> bool {
         self.read(|reader| reader.snapshot("deepgram").ok().flatten())
             .flatten()
