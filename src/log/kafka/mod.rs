@@ -5,6 +5,7 @@
 //! that an instance whose share moved commits nothing any more (KIP-447).
 
 mod appender;
+mod asker;
 mod bookmark;
 mod bounds;
 mod cluster;

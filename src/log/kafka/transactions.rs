@@ -117,38 +117,45 @@ impl Work {
             if self.shared.suspicions.is_new(&mut self.suspicion) {
                 producer = None;
             }
-            let commit = match next {
-                Ok(commit) => commit,
-                Err(RecvTimeoutError::Timeout) => {
-                    match producer {
-                        Some(_) => self.look_after_promises(),
-                        None => producer = self.try_producer(),
-                    }
-                    continue;
+            match next {
+                Ok(commit) => producer = self.serve(producer.take(), commit),
+                Err(RecvTimeoutError::Timeout) if producer.is_none() => {
+                    producer = self.try_producer();
                 }
+                Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return,
-            };
-            let made = match producer.take().map_or_else(|| self.producer(), Ok) {
-                Ok(made) => made,
-                Err(error) => {
-                    // Whoever asked may be gone.
-                    drop(commit.done.send(Err(error)));
-                    continue;
-                }
-            };
-            let result = self.commit(&made, &commit);
-            if result.is_ok() {
-                let first = self.first(&made);
-                self.promises.add(commit.outputs, first);
             }
-            let is_aborted = matches!(result, Err(Failure::Aborted(_)));
-            let is_unknown = matches!(result, Err(Failure::Unknown(_)));
-            drop(commit.done.send(self.judge(result)));
-            if !is_unknown && (!is_aborted || self.try_to_keep_promises(&made)) {
-                producer = Some(made);
+            if producer.is_some() {
                 self.look_after_promises();
             }
         }
+    }
+
+    /// Commits and answers; gives back the producer if it is of use after that.
+    fn serve(
+        &mut self,
+        producer: Option<BaseProducer<Events>>,
+        commit: Commit,
+    ) -> Option<BaseProducer<Events>> {
+        let made = producer.map_or_else(|| self.producer(), Ok);
+        let (answer, producer) = match made {
+            Ok(producer) => {
+                let result = self.commit(&producer, &commit);
+                let is_of_use = match &result {
+                    Ok(_) => {
+                        self.promises.add(commit.outputs, self.first(&producer));
+                        true
+                    }
+                    Err(Failure::Aborted(_)) => self.try_to_keep_promises(&producer),
+                    Err(Failure::Unknown(_)) => false,
+                };
+                (self.judge(result), is_of_use.then_some(producer))
+            }
+            Err(error) => (Err(error), None),
+        };
+        // Whoever asked may be gone.
+        drop(commit.done.send(answer));
+        producer
     }
 
     fn try_producer(&mut self) -> Option<BaseProducer<Events>> {

@@ -16,8 +16,7 @@ use rdkafka::{
 
 use super::{Fleet, under_load, until_every_partition_moves, until_more_are_taken};
 use crate::harness::{
-    Service, Stage, is_long, is_over_kafka, one_of_the_crowd, request, rounds, seed, until,
-    until_within,
+    Service, Stage, is_long, is_over_kafka, one_of_the_crowd, rounds, seed, until, until_within,
 };
 
 /// How many keys a read model is built of, and of how many where it may take long.
