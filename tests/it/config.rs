@@ -58,7 +58,10 @@ fn a_folder_that_cannot_be_one_is_named() {
 #[test]
 fn a_log_that_is_none_is_refused_and_left_as_it_is() {
     let stage = Stage::set();
-    stage.start().kill();
+    let service = Service::spawn(&stage, &[]);
+    until("the service to be ready", || stage.is_ready().then_some(()));
+    service.kill();
+    // Nothing of this process has opened it: closing it would write the log anew over what comes now.
     let garbage = vec![b'x'; 8192];
     for name in ["log.db-wal", "log.db-shm"] {
         drop(fs::remove_file(stage.data().join(name)));

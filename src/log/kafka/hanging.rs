@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// How often the watch looks.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// After how many times the longest transaction an open one is nobody's any more.
 const MOST_TIMEOUTS: u32 = 3;
 
