@@ -1,10 +1,11 @@
-//! A file of JSON Lines: one CloudEvent in structured mode a line.
+//! A file of JSON Lines: one CloudEvent in structured mode a line. What waits is synced together.
 
 use std::{
     ffi::OsString,
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Path, PathBuf},
+    slice,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,6 +13,9 @@ use async_trait::async_trait;
 
 use super::{Delivery, Sink};
 use crate::{config::sink::FileConfig, domain::Record};
+
+/// The most lines of one sync.
+const MOST_LINES: usize = 64;
 
 /// Appends to a file and rotates it by size.
 pub struct FileSink {
@@ -51,12 +55,22 @@ impl Sink for FileSink {
     }
 
     async fn deliver(&self, impact: &Record) -> Delivery {
-        let mut line = impact.to_cloudevent().to_string().into_bytes();
-        line.push(b'\n');
+        self.deliver_all(slice::from_ref(impact)).await
+    }
+
+    fn batch(&self) -> usize {
+        MOST_LINES
+    }
+
+    async fn deliver_all(&self, impacts: &[Record]) -> Delivery {
+        let new: Vec<String> = impacts
+            .iter()
+            .map(|impact| format!("{}\n", impact.to_cloudevent()))
+            .collect();
         let lines = Arc::clone(&self.lines);
         let written = tokio::task::spawn_blocking(move || {
             let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
-            lines.append(&line)
+            lines.append(&new)
         });
         match written.await {
             Ok(Ok(())) => Delivery::Done,
@@ -83,27 +97,53 @@ fn read_failure(error: &io::Error) -> Delivery {
 }
 
 impl Lines {
-    fn append(&mut self, line: &[u8]) -> io::Result<()> {
-        let (mut file, mut length) = match self.open.take() {
+    /// Appends all of `lines`, with one sync a file.
+    fn append(&mut self, mut lines: &[String]) -> io::Result<()> {
+        while let Some(first) = lines.first() {
+            let (file, length) = self.open_for(first)?;
+            let mut text = String::new();
+            let mut rest = lines.iter();
+            for line in lines {
+                let size = length.saturating_add((text.len() + line.len()) as u64);
+                if !text.is_empty() && size > self.rotate_at {
+                    break;
+                }
+                text.push_str(line);
+                rest.next();
+            }
+            self.write(file, length, &text)?;
+            lines = rest.as_slice();
+        }
+        Ok(())
+    }
+
+    /// The file and its length; the next one when `line` does not fit.
+    fn open_for(&mut self, line: &str) -> io::Result<(File, u64)> {
+        let (file, length) = match self.open.take() {
             Some(open) => open,
             None => open_repaired(&self.path)?,
         };
-        let size = line.len() as u64;
-        if length > 0 && length.saturating_add(size) > self.rotate_at {
-            drop(file);
-            self.rotate()?;
-            (file, length) = open_repaired(&self.path)?;
+        if length == 0 || length.saturating_add(line.len() as u64) <= self.rotate_at {
+            return Ok((file, length));
         }
-        let written = file.write_all(line).and_then(|()| file.sync_data());
+        drop(file);
+        self.rotate()?;
+        open_repaired(&self.path)
+    }
+
+    fn write(&mut self, mut file: File, length: u64, text: &str) -> io::Result<()> {
+        let written = file
+            .write_all(text.as_bytes())
+            .and_then(|()| file.sync_data());
         if let Err(error) = written {
-            // Take back what is there of the line; if that fails too, opening completes it.
+            // Take back what is there of it; if that fails too, opening completes the last line.
             let taken_back = file.set_len(length);
             if let Err(reason) = taken_back {
                 tracing::warn!(%reason, "a torn line stays in the file");
             }
             return Err(error);
         }
-        self.open = Some((file, length + size));
+        self.open = Some((file, length + text.len() as u64));
         Ok(())
     }
 
@@ -218,6 +258,22 @@ mod tests {
         assert_eq!(ids(&folder.path().join("impacts.jsonl.1")), ["c"]);
         assert_eq!(ids(&folder.path().join("impacts.jsonl.2")), ["b"]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+
+    #[tokio::test]
+    async fn what_is_delivered_together_is_there_in_order_and_rotated_where_a_file_is_full() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("impacts.jsonl");
+        let names: Vec<String> = (10..50).map(|number| format!("record-{number}")).collect();
+        let records: Vec<Record> = names.iter().map(|name| record(name)).collect();
+        let size = records[0].to_cloudevent().to_string().len() as u64 + 1;
+        let sink = sink(&path, 15 * size, 9);
+        assert_eq!(sink.deliver_all(&records[..10]).await, Delivery::Done);
+        assert_eq!(sink.deliver_all(&records[10..]).await, Delivery::Done);
+        let old = |number| folder.path().join(format!("impacts.jsonl.{number}"));
+        assert_eq!(ids(&old(2)), names[..15]);
+        assert_eq!(ids(&old(1)), names[15..30]);
+        assert_eq!(ids(&path), names[30..]);
     }
 
     #[tokio::test]

@@ -32,6 +32,22 @@ pub trait Sink: Send + Sync {
 
     /// One attempt to bring `impact` there. The record's id is the same in every attempt.
     async fn deliver(&self, impact: &Record) -> Delivery;
+
+    /// The most impacts of one attempt.
+    fn batch(&self) -> usize {
+        1
+    }
+
+    /// One attempt to bring all of `impacts` there, in this order; what becomes of it becomes of each.
+    async fn deliver_all(&self, impacts: &[Record]) -> Delivery {
+        for impact in impacts {
+            match self.deliver(impact).await {
+                Delivery::Done => {}
+                other => return other,
+            }
+        }
+        Delivery::Done
+    }
 }
 
 /// How one attempt went.
@@ -103,7 +119,7 @@ pub fn worker_options(config: &SinkConfig) -> WorkerOptions {
             },
             probe_every: webhook.probe_every.max(MOST_OFTEN),
         },
-        // One after the other, so that the lines keep the order of the log.
+        // One attempt after the other, so that the lines keep the order of the log.
         SinkConfig::File(file) => WorkerOptions {
             concurrency: 1,
             probe_every: file.probe_every.max(MOST_OFTEN),

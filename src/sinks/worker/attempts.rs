@@ -7,7 +7,7 @@ use tokio::{
     task::{Id, JoinError},
     time::Instant,
 };
-use tracing::{Instrument as _, info_span};
+use tracing::{Instrument as _, Span, info_span};
 
 use super::{SinkWorker, job::Job};
 use crate::{
@@ -50,41 +50,52 @@ impl SinkWorker {
         let startable: Vec<Ticket> = match self.parked_until {
             Some(probe_at) if probe_at > now || !self.running.is_empty() => Vec::new(),
             Some(_) => self.waiting().map(|(ticket, _)| ticket).take(1).collect(),
-            None => self
-                .waiting()
-                .filter(|(_, due)| *due <= now)
-                .map(|(ticket, _)| ticket)
-                .take(self.options.concurrency.saturating_sub(self.running.len()))
-                .collect(),
+            None => {
+                let room = self.options.concurrency.saturating_sub(self.running.len());
+                self.waiting()
+                    .filter(|(_, due)| *due <= now)
+                    .map(|(ticket, _)| ticket)
+                    .take(room.saturating_mul(self.sink.batch()))
+                    .collect()
+            }
         };
-        for ticket in startable {
-            self.probe = self.parked_until.map(|_| ticket);
-            self.start(ticket, now);
+        for tickets in startable.chunks(self.sink.batch()) {
+            self.probe = self.parked_until.and(tickets.first().copied());
+            self.start(tickets.to_vec(), now);
         }
         let in_flight = self.window.unfinished();
         gauge!(SINK_IN_FLIGHT, "sink" => self.name.clone())
             .set(u32::try_from(in_flight).unwrap_or(u32::MAX));
     }
 
-    fn start(&mut self, ticket: Ticket, now: Instant) {
-        let Some(job) = self.jobs.get_mut(&ticket) else {
-            return;
-        };
-        job.start(self.clock.now(), now);
-        let (sink, record) = (Arc::clone(&self.sink), job.record.clone());
-        let span = info_span!(
-            "deliver",
-            sink.name = self.name,
-            event.id = record.id,
-            change.id = job.change()
-        );
+    fn start(&mut self, tickets: Vec<Ticket>, now: Instant) {
+        let at = self.clock.now();
+        let (mut records, mut spans) = (Vec::new(), Vec::new());
+        for ticket in &tickets {
+            let Some(job) = self.jobs.get_mut(ticket) else {
+                continue;
+            };
+            job.start(at, now);
+            spans.push(info_span!(
+                "deliver",
+                sink.name = self.name,
+                event.id = job.record.id,
+                change.id = job.change()
+            ));
+            records.push(job.record.clone());
+        }
+        let sink = Arc::clone(&self.sink);
+        // What an attempt says itself is about the first, which mostly is the only one.
+        let span = spans.first().cloned().unwrap_or_else(Span::none);
         let attempt = async move {
-            let delivery = sink.deliver(&record).await;
-            tracing::debug!(outcome = delivery.label(), "attempted");
+            let delivery = sink.deliver_all(&records).await;
+            for span in spans {
+                span.in_scope(|| tracing::debug!(outcome = delivery.label(), "attempted"));
+            }
             (delivery, now.elapsed())
         };
         let handle = self.attempts.spawn(attempt.instrument(span));
-        self.running.insert(handle.id(), ticket);
+        self.running.insert(handle.id(), tickets);
     }
 
     pub(super) fn settle(&mut self, attempt: Attempt) {
@@ -102,10 +113,15 @@ impl SinkWorker {
             ("sink", self.name.clone()),
             ("outcome", delivery.label().to_owned()),
         ];
-        counter!(DELIVERIES_TOTAL, &labels).increment(1);
-        let Some(ticket) = self.running.remove(&id) else {
-            return;
-        };
+        // What was tried together is tried again together.
+        let (now, luck) = (Instant::now(), rand::random());
+        for ticket in self.running.remove(&id).unwrap_or_default() {
+            counter!(DELIVERIES_TOTAL, &labels).increment(1);
+            self.conclude(ticket, delivery.clone(), (now, luck));
+        }
+    }
+
+    fn conclude(&mut self, ticket: Ticket, delivery: Delivery, (now, luck): (Instant, f64)) {
         let Some(mut job) = self.jobs.remove(&ticket) else {
             return;
         };
@@ -128,20 +144,25 @@ impl SinkWorker {
                 self.window.finish(ticket, vec![output]);
             }
             Delivery::Refused { why } => self.bury(ticket, &job, DeadLetterCause::Refused, &why),
-            Delivery::Retry { why, after } => self.retry(ticket, job, &why, after),
+            Delivery::Retry { why, after } => self.retry((ticket, job), &why, after, (now, luck)),
             Delivery::Park { why } => self.park(ticket, job, &why),
         }
     }
 
-    fn retry(&mut self, ticket: Ticket, mut job: Job, why: &str, after: Option<Duration>) {
-        let now = Instant::now();
+    fn retry(
+        &mut self,
+        (ticket, mut job): (Ticket, Job),
+        why: &str,
+        after: Option<Duration>,
+        (now, luck): (Instant, f64),
+    ) {
         if self.parked_until.is_some() {
             self.parked_until = Some(now + self.options.probe_every.max(after.unwrap_or_default()));
             self.jobs.insert(ticket, job);
             return;
         }
         let schedule = &self.options.schedule;
-        match schedule.delay(job.attempts, job.elapsed(now), rand::random(), after) {
+        match schedule.delay(job.attempts, job.elapsed(now), luck, after) {
             Some(delay) => {
                 let (id, attempts) = (&job.record.id, job.attempts);
                 tracing::info!(

@@ -75,7 +75,7 @@ pub struct SinkWorker {
     window: Window,
     jobs: BTreeMap<Ticket, Job>,
     attempts: JoinSet<(Delivery, Duration)>,
-    running: HashMap<Id, Ticket>,
+    running: HashMap<Id, Vec<Ticket>>,
     /// When the next probe is due, while the sink is parked.
     parked_until: Option<Instant>,
     /// The attempt that shows whether a parked sink was mended: older ones prove nothing.

@@ -31,6 +31,7 @@ struct FakeSink {
     asked: Mutex<Vec<(String, Duration)>>,
     start: Instant,
     takes: Duration,
+    batch: usize,
 }
 
 #[async_trait]
@@ -44,16 +45,25 @@ impl Sink for FakeSink {
         tokio::time::sleep(self.takes).await;
         answer
     }
+
+    fn batch(&self) -> usize {
+        self.batch
+    }
 }
 
 impl FakeSink {
     fn new(name: &'static str, takes: Duration) -> Arc<Self> {
+        Self::of_batches(name, takes, 1)
+    }
+
+    fn of_batches(name: &'static str, takes: Duration, batch: usize) -> Arc<Self> {
         Arc::new(Self {
             name,
             answers: Mutex::default(),
             asked: Mutex::default(),
             start: Instant::now(),
             takes,
+            batch,
         })
     }
 
@@ -204,6 +214,29 @@ async fn a_record_that_is_retried_lets_the_others_of_the_window_pass() {
     assert_eq!(sink.asked_at("a").len(), 3);
     let order: Vec<_> = statuses(&log).into_iter().map(|(id, _)| id).collect();
     assert_eq!(order, ["a", "b", "c", "d", "e"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_brought_in_one_attempt_is_done_or_tried_again_together() {
+    let log = MemoryLog::new();
+    let sink = FakeSink::of_batches("archive", Duration::from_secs(1), 2);
+    sink.answer("b", &[retry(), Delivery::Done]);
+    append(&log, &["a", "b", "c", "d", "e"]).await;
+    let run = Run::start(&sink, &log);
+    pass(200).await;
+    run.stop().await.unwrap();
+    let times: Vec<usize> = ["a", "b", "c", "d", "e"]
+        .iter()
+        .map(|id| sink.asked_at(id).len())
+        .collect();
+    assert_eq!(times, [2, 2, 1, 1, 1]);
+    // b, which takes a second, comes right behind a again.
+    assert_eq!(
+        sink.asked_at("b")[1],
+        sink.asked_at("a")[1] + Duration::from_secs(1)
+    );
+    let delivered = |id| status(id, DeliveryStatus::Delivered);
+    assert_eq!(statuses(&log), ["a", "b", "c", "d", "e"].map(delivered));
 }
 
 #[tokio::test(start_paused = true)]
