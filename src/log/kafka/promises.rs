@@ -42,6 +42,11 @@ impl Promises {
         self.0.is_empty()
     }
 
+    /// How many outputs are kept.
+    pub(super) fn records(&self) -> usize {
+        self.0.iter().map(|promise| promise.outputs.len()).sum()
+    }
+
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }

@@ -34,6 +34,8 @@ use crate::{
 
 /// How often to look whether the ends of commits are in the log.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How many records of commits are kept before it is looked at once.
+const MOST_KEPT: usize = 5000;
 /// How long to wait before a producer is tried again that could not be had.
 const REBUILD_PAUSE: Duration = Duration::from_millis(500);
 /// For how many times the longest transaction open ones are waited for.
@@ -191,7 +193,8 @@ impl Work {
     }
 
     fn look_after_promises(&mut self) {
-        if self.promises.is_empty() || self.looked_at.elapsed() < LOOK_EVERY {
+        let kept = self.promises.records();
+        if kept == 0 || (kept < MOST_KEPT && self.looked_at.elapsed() < LOOK_EVERY) {
             return;
         }
         self.looked_at = Instant::now();
