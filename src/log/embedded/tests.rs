@@ -212,12 +212,15 @@ async fn unchecked(folder: &tempfile::TempDir) -> (Vec<Record>, Vec<u8>, Vec<u8>
     (sent, read("log.db"), read("log.db-wal"))
 }
 
+/// Now and then one.
+const STRIDE: usize = 211;
+
 /// Every byte when the long fault tests run, else some of them.
 fn stride() -> usize {
     if std::env::var_os("OFFKEY_FAULT_ROUNDS").is_some() {
         1
     } else {
-        211
+        STRIDE
     }
 }
 
@@ -233,7 +236,7 @@ fn places(length: usize) -> std::collections::BTreeSet<usize> {
         !(32..=FRAME - 8).contains(&within)
     };
     let dense = last.filter(|at| stride() == 1 || is_at_an_edge(at));
-    dense.chain((0..length).step_by(stride())).collect()
+    dense.chain((0..length).step_by(STRIDE)).collect()
 }
 
 #[tokio::test]
