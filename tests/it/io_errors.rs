@@ -205,7 +205,7 @@ fn after_a_call_that_failed_nothing_is_promised_that_is_not_kept() {
     stage.start().kill();
     let (oracle, count) = (Oracle::default(), AtomicUsize::new(0));
     let mut ends: BTreeMap<(usize, End), usize> = BTreeMap::new();
-    for round in 0..rounds(FAULTS.len()) {
+    for round in 0..rounds(FAULTS.len()).max(FAULTS.len()) {
         let index = round % FAULTS.len();
         let fault = FAULTS[index];
         let nth = random.random_range(1..=fault.within);
