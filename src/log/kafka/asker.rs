@@ -7,13 +7,13 @@ use std::{
 };
 
 use rdkafka::{
-    config::{ClientConfig, FromClientConfigAndContext as _},
+    config::ClientConfig,
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
 };
 
 use super::{
-    cluster::away,
+    client::Client,
     events::{Events, TokenSource},
 };
 use crate::{log::LogError, telemetry::metrics as names};
@@ -49,7 +49,7 @@ impl From<KafkaError> for Silence {
 pub(super) struct Asker {
     config: ClientConfig,
     tokens: Option<Arc<TokenSource>>,
-    client: Mutex<(Arc<BaseConsumer<Events>>, Instant)>,
+    client: Mutex<(Arc<Client>, Instant)>,
 }
 
 impl Asker {
@@ -68,14 +68,11 @@ impl Asker {
     fn client(
         config: &ClientConfig,
         tokens: Option<Arc<TokenSource>>,
-    ) -> Result<Arc<BaseConsumer<Events>>, LogError> {
-        let events = Events::new("questions", tokens);
-        BaseConsumer::from_config_and_context(config, events)
-            .map(Arc::new)
-            .map_err(|error| away(&error))
+    ) -> Result<Arc<Client>, LogError> {
+        Client::new(config, Events::new("questions", tokens)).map(Arc::new)
     }
 
-    fn lock(&self) -> MutexGuard<'_, (Arc<BaseConsumer<Events>>, Instant)> {
+    fn lock(&self) -> MutexGuard<'_, (Arc<Client>, Instant)> {
         self.client.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

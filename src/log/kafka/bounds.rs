@@ -3,14 +3,12 @@
 use std::time::Instant;
 
 use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
-    config::FromClientConfigAndContext as _,
-    consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
+    Message as _, Offset, TopicPartitionList, consumer::Consumer as _, error::KafkaError,
 };
 
 use super::{
     Shared,
+    client::Client,
     cluster::{PATIENCE, away},
     events::Events,
     marks::Found,
@@ -138,8 +136,7 @@ fn look(shared: &Shared, partition: Partition, at: u64) -> Result<Seen, LogError
     config.set("enable.partition.eof", "true");
     let failed = |error: KafkaError| away(&error);
     let events = Events::new("gap", settings.tokens.clone());
-    let client =
-        BaseConsumer::<Events>::from_config_and_context(&config, events).map_err(failed)?;
+    let client = Client::new(&config, events)?;
     let mut list = TopicPartitionList::new();
     let (topic, number) = shared.names.place(partition);
     list.add_partition_offset(&topic, number, Offset::Offset(at.cast_signed()))

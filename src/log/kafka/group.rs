@@ -14,13 +14,13 @@ use std::{
 
 use rdkafka::{
     Offset, TopicPartitionList,
-    config::FromClientConfigAndContext as _,
     consumer::{BaseConsumer, Consumer as _, ConsumerGroupMetadata},
 };
 use tokio::sync::watch;
 
 use super::{
     Shared, bookmark,
+    client::Client,
     cluster::{PATIENCE, away},
     events::Events,
     hanging::do_offsets_hang,
@@ -131,8 +131,7 @@ pub(super) fn committed(
         .settings
         .group(&shared.names.group(group), &shared.config);
     let events = Events::new("questions", shared.settings.tokens.clone());
-    let client: BaseConsumer<Events> =
-        BaseConsumer::from_config_and_context(&config, events).map_err(failed)?;
+    let client = Client::new(&config, events)?;
     let mut wanted = TopicPartitionList::new();
     for partition in shared.cluster.partitions(topics)? {
         let (topic, number) = shared.names.place(partition);
@@ -184,7 +183,7 @@ impl Work {
         let group = self.shared.names.group(&self.name);
         let config = settings.group(&group, &self.shared.config);
         let events = Events::new("group", settings.tokens.clone());
-        let client = BaseConsumer::from_config_and_context(&config, events).map_err(failed)?;
+        let client = Client::new(&config, events)?;
         let topics: Vec<String> = self
             .topics
             .iter()
@@ -216,6 +215,7 @@ impl Work {
             }
         }
         client.unsubscribe();
+        client.end();
         Ok(())
     }
 

@@ -18,19 +18,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{
-    Offset, TopicPartitionList,
-    config::FromClientConfigAndContext as _,
-    consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
-    producer::{BaseProducer, BaseRecord, Producer as _},
-};
+use rdkafka::{Offset, TopicPartitionList, consumer::Consumer as _, producer::BaseRecord};
 
 use super::{
     Shared,
+    client::Client,
     cluster::{PATIENCE, away},
     events::Events,
-    transactions::settle,
+    producer::Producer,
 };
 use crate::{
     domain::Topic,
@@ -65,16 +60,12 @@ impl Suspicions {
 }
 
 /// Ends what an earlier producer with the transactional id of `producer` may have left open.
-pub(super) fn end(
-    shared: &Shared,
-    group: &str,
-    producer: &BaseProducer<Events>,
-) -> Result<(), LogError> {
+pub(super) fn end(shared: &Shared, group: &str, producer: &Producer) -> Result<(), LogError> {
     let open = open(shared)?;
     let touched = touch(shared, group, producer, &open);
     // Also after a failure: what the transaction reached ends with it.
-    let aborted = producer.abort_transaction(shared.config.transaction_timeout);
-    touched.and(aborted).map_err(|error| away(&error))?;
+    let aborted = producer.abort();
+    touched.and(aborted.map_err(Into::into))?;
     let partitions = open.len();
     tracing::debug!(group, partitions, "what was open and ours is ended");
     Ok(())
@@ -84,32 +75,33 @@ pub(super) fn end(
 fn touch(
     shared: &Shared,
     group: &str,
-    producer: &BaseProducer<Events>,
+    producer: &Producer,
     open: &BTreeMap<Partition, u64>,
-) -> Result<(), KafkaError> {
-    let timeout = shared.config.transaction_timeout;
-    producer.begin_transaction()?;
+) -> Result<(), LogError> {
+    producer.begin()?;
     for &partition in open.keys() {
         let (topic, number) = shared.names.place(partition);
         let record = BaseRecord::<[u8], [u8]>::to(&topic)
             .partition(number)
             .key(KEY)
             .payload(&[]);
-        producer.send(record).map_err(|(error, _)| error)?;
+        producer.send(record)?;
     }
-    settle(producer, timeout)?;
+    producer.settle()?;
     // And the partition of the group's offsets, which its name tells.
     let config = shared
         .settings
         .group(&shared.names.group(group), &shared.config);
     let events = Events::new("questions", shared.settings.tokens.clone());
-    let outsider = BaseConsumer::<Events>::from_config_and_context(&config, events)?;
+    let outsider = Client::new(&config, events)?;
     if let Some(proof) = outsider.group_metadata() {
         let mut offsets = TopicPartitionList::new();
         let topic = shared.names.topic(Topic::Membership);
-        offsets.add_partition_offset(&topic, 0, Offset::Offset(0))?;
+        offsets
+            .add_partition_offset(&topic, 0, Offset::Offset(0))
+            .map_err(|error| away(&error))?;
         // They are aborted; whether an outsider may say them does not matter.
-        let answer = producer.send_offsets_to_transaction(&offsets, &proof, timeout);
+        let answer = producer.add_offsets(offsets, Arc::new(proof));
         tracing::trace!(?answer, "the group's partition is in the transaction");
     }
     Ok(())
@@ -124,7 +116,7 @@ pub(super) fn do_offsets_hang(
     let mut config = shared.settings.questions();
     config.set("group.id", shared.names.group(group));
     let events = Events::new("questions", shared.settings.tokens.clone());
-    let client = BaseConsumer::<Events>::from_config_and_context(&config, events);
+    let client = Client::new(&config, events);
     client.is_ok_and(|client| {
         client
             .committed_offsets(partitions.clone(), PATIENCE)

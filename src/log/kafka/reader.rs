@@ -3,12 +3,11 @@
 use std::{collections::VecDeque, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
-use rdkafka::{config::FromClientConfigAndContext as _, consumer::BaseConsumer};
 
 use super::{
     Shared,
     bounds::{check_bounds, check_marks},
-    cluster::away,
+    client::Client,
     events::Events,
     handover::{Giver, Taker, pair},
     session::Session,
@@ -171,8 +170,7 @@ impl Work {
         }
         let settings = &self.shared.settings;
         let events = Events::new("reader", settings.tokens.clone());
-        let client = BaseConsumer::from_config_and_context(&settings.reader(), events)
-            .map_err(|error| Fault::Client(away(&error)))?;
+        let client = Client::new(&settings.reader(), events).map_err(Fault::Client)?;
         let session = Session::new(client, partitions);
         session.assign(self)?;
         Ok(session)

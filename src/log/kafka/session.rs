@@ -7,16 +7,16 @@ use std::{
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode},
     message::BorrowedMessage,
 };
 
 use super::{
     bounds::{check_marks, is_gap},
+    client::Client,
     cluster::{away, offsets},
     codec,
-    events::Events,
     marks::{Found, Mark},
     reader::{Fault, Scope, Work},
 };
@@ -42,7 +42,7 @@ pub(super) enum Never {}
 
 /// One client, and how it fares.
 pub(super) struct Session {
-    client: BaseConsumer<Events>,
+    client: Client,
     partitions: Vec<Partition>,
     heard_at: Instant,
     /// When the client was asked how far it has come.
@@ -54,7 +54,7 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(client: BaseConsumer<Events>, partitions: Vec<Partition>) -> Self {
+    pub(super) fn new(client: Client, partitions: Vec<Partition>) -> Self {
         Self {
             client,
             partitions,

@@ -7,7 +7,6 @@
 //! what may be lost by that [`super::promises`]'s.
 
 use std::{
-    collections::BTreeMap,
     sync::{
         Arc,
         mpsc::{self as std_mpsc, RecvTimeoutError},
@@ -16,16 +15,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{
-    Offset, TopicPartitionList,
-    config::FromClientConfigAndContext as _,
-    consumer::ConsumerGroupMetadata,
-    error::{KafkaError, RDKafkaErrorCode},
-    producer::{BaseProducer, BaseRecord, Producer as _},
-};
+use rdkafka::{Offset, TopicPartitionList, consumer::ConsumerGroupMetadata, error::KafkaError};
 use tokio::sync::oneshot;
 
-use super::{Shared, bookmark, cluster::away, codec, events::Events, hanging, promises::Promises};
+use super::{
+    Shared, bookmark, hanging,
+    producer::{Producer, ProducerError},
+    promises::Promises,
+};
 use crate::{
     domain::Record,
     log::{LogError, Partition, Position},
@@ -40,13 +37,6 @@ const MOST_KEPT: usize = 5000;
 const REBUILD_PAUSE: Duration = Duration::from_millis(500);
 /// For how many times the longest transaction open ones are waited for.
 const PATIENCE_IN_TIMEOUTS: u32 = 2;
-/// How long to wait for room in the producer's queue.
-const ROOM: Duration = Duration::from_millis(5);
-
-/// How often to look whether the brokers have everything.
-const GLANCE: Duration = Duration::from_millis(1);
-/// After how many records the producer is heard: what was delivered takes its room until then.
-const HEAR_EVERY: usize = 100;
 
 /// One commit.
 pub(super) struct Commit {
@@ -89,9 +79,9 @@ impl Transactions {
 /// How a transaction went that did not commit.
 enum Failure {
     /// It is aborted for certain.
-    Aborted(KafkaError),
+    Aborted(ProducerError),
     /// Nobody knows, or the producer is of no use any more.
-    Unknown(KafkaError),
+    Unknown(ProducerError),
 }
 
 struct Work {
@@ -134,18 +124,14 @@ impl Work {
     }
 
     /// Commits and answers; gives back the producer if it is of use after that.
-    fn serve(
-        &mut self,
-        producer: Option<BaseProducer<Events>>,
-        commit: Commit,
-    ) -> Option<BaseProducer<Events>> {
+    fn serve(&mut self, producer: Option<Producer>, commit: Commit) -> Option<Producer> {
         let made = producer.map_or_else(|| self.producer(), Ok);
         let (answer, producer) = match made {
             Ok(producer) => {
                 let result = self.commit(&producer, &commit);
                 let is_of_use = match &result {
                     Ok(_) => {
-                        self.promises.add(commit.outputs, self.first(&producer));
+                        self.promises.add(commit.outputs, producer.first());
                         true
                     }
                     Err(Failure::Aborted(_)) => self.try_to_keep_promises(&producer),
@@ -160,36 +146,18 @@ impl Work {
         producer
     }
 
-    fn try_producer(&mut self) -> Option<BaseProducer<Events>> {
+    fn try_producer(&mut self) -> Option<Producer> {
         let made = self.producer();
         made.inspect_err(|error| tracing::warn!(group = self.group, %error, "no transactions yet"))
             .ok()
     }
 
     /// A producer after which nothing of its predecessors can take hold any more, nor hang.
-    fn producer(&mut self) -> Result<BaseProducer<Events>, LogError> {
-        let settings = &self.shared.settings;
-        let timeout = self.shared.config.transaction_timeout;
-        let config = settings.transactions(&self.id, timeout);
-        let events = Events::new("transactions", settings.tokens.clone());
-        let producer = BaseProducer::from_config_and_context(&config, events);
-        let producer = producer.map_err(|error| away(&error))?;
-        let ready = producer.init_transactions(timeout);
-        ready.map_err(|error| away(&error))?;
+    fn producer(&mut self) -> Result<Producer, LogError> {
+        let producer = Producer::start(&self.shared, &self.id)?;
         hanging::end(&self.shared, &self.group, &producer)?;
         self.keep_promises(&producer)?;
         Ok(producer)
-    }
-
-    /// Where the first record of the last transaction lies in each partition.
-    fn first(&self, producer: &BaseProducer<Events>) -> BTreeMap<Partition, u64> {
-        let first = producer.context().take_first().into_iter();
-        first
-            .filter_map(|((topic, number), offset)| {
-                let partition = self.shared.names.partition(&topic, number)?;
-                Some((partition, offset.unsigned_abs()))
-            })
-            .collect()
     }
 
     fn look_after_promises(&mut self) {
@@ -203,14 +171,14 @@ impl Work {
         }
     }
 
-    fn try_to_keep_promises(&mut self, producer: &BaseProducer<Events>) -> bool {
+    fn try_to_keep_promises(&mut self, producer: &Producer) -> bool {
         let kept = self.keep_promises(producer);
         kept.inspect_err(|error| tracing::warn!(group = self.group, %error, "no transactions yet"))
             .is_ok()
     }
 
     /// After an abort: it may have ended what was committed before.
-    fn keep_promises(&mut self, producer: &BaseProducer<Events>) -> Result<(), LogError> {
+    fn keep_promises(&mut self, producer: &Producer) -> Result<(), LogError> {
         if self.promises.is_empty() {
             return Ok(());
         }
@@ -230,13 +198,11 @@ impl Work {
         );
         metrics::counter!(names::KAFKA_RESAID)
             .increment(u64::try_from(records).unwrap_or(u64::MAX));
-        let said = producer
-            .begin_transaction()
-            .and_then(|()| self.put_all(producer, &lost))
-            .and_then(|()| settle(producer, timeout))
-            .and_then(|()| producer.commit_transaction(timeout));
-        said.map_err(|error| away(&error))?;
-        let first = self.first(producer);
+        producer.begin()?;
+        producer.put_all(&lost)?;
+        producer.settle()?;
+        producer.commit()?;
+        let first = producer.first();
         self.promises.clear();
         self.promises.add(lost, first);
         Ok(())
@@ -250,12 +216,12 @@ impl Work {
             }
             Err(Failure::Aborted(error)) => {
                 tracing::warn!(group = self.group, %error, "a transaction was aborted");
-                ("aborted", Err(away(&error)))
+                ("aborted", Err(error.into()))
             }
             Err(Failure::Unknown(error)) => {
                 tracing::warn!(group = self.group, %error, "a transaction ended unknown; its producer is made anew");
                 metrics::counter!(names::KAFKA_REBUILDS, "what" => "producer").increment(1);
-                ("unknown", Err(away(&error)))
+                ("unknown", Err(error.into()))
             }
         };
         let labels = [
@@ -266,56 +232,31 @@ impl Work {
         answer
     }
 
-    fn commit(
-        &self,
-        producer: &BaseProducer<Events>,
-        commit: &Commit,
-    ) -> Result<Duration, Failure> {
+    fn commit(&self, producer: &Producer, commit: &Commit) -> Result<Duration, Failure> {
         let began = Instant::now();
-        producer.begin_transaction().map_err(Failure::Unknown)?;
-        // The outputs travel while the offsets are noted.
-        let filled = self
-            .fill(producer, commit)
-            .and_then(|offsets| self.add_offsets(producer, &offsets, &commit.proof))
-            .and_then(|()| settle(producer, self.shared.config.transaction_timeout));
-        if let Err(error) = filled {
-            return Err(abort(
-                producer,
-                error,
-                self.shared.config.transaction_timeout,
-            ));
-        }
+        producer.begin().map_err(Failure::Unknown)?;
+        self.fill(producer, commit)
+            .map_err(|error| abort(producer, error))?;
         fail::fail_point!("kafka.before-commit", |_| std::process::abort());
         // As if the brokers had decided it and forgotten to end it.
         fail::fail_point!("kafka.lose-end", self.group == "correlation", |_| {
             Ok(began.elapsed())
         });
-        let committed = producer.commit_transaction(self.shared.config.transaction_timeout);
+        let committed = producer.commit();
         fail::fail_point!("kafka.after-commit", |_| std::process::abort());
         fail::fail_point!("kafka.lose-answer", |_| {
-            Err(Failure::Unknown(KafkaError::Canceled))
+            Err(Failure::Unknown(KafkaError::Canceled.into()))
         });
         match committed {
             Ok(()) => Ok(began.elapsed()),
-            Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
-                let error = KafkaError::Transaction(error);
-                Err(abort(
-                    producer,
-                    error,
-                    self.shared.config.transaction_timeout,
-                ))
-            }
+            Err(error) if error.requires_abort() => Err(abort(producer, error)),
             Err(error) => Err(Failure::Unknown(error)),
         }
     }
 
-    /// Puts the outputs in; the offsets to note with them.
-    fn fill(
-        &self,
-        producer: &BaseProducer<Events>,
-        commit: &Commit,
-    ) -> Result<TopicPartitionList, KafkaError> {
-        self.put_all(producer, &commit.outputs)?;
+    /// Puts the outputs in, and how far their inputs are done.
+    fn fill(&self, producer: &Producer, commit: &Commit) -> Result<(), ProducerError> {
+        producer.put_all(&commit.outputs)?;
         let note = bookmark::write(&commit.through);
         let mut offsets = TopicPartitionList::new();
         for &(partition, next) in &commit.offsets {
@@ -324,79 +265,17 @@ impl Work {
             element.set_offset(Offset::Offset(next.cast_signed()))?;
             element.set_metadata(note.clone());
         }
-        Ok(offsets)
-    }
-
-    fn put_all(
-        &self,
-        producer: &BaseProducer<Events>,
-        records: &[Record],
-    ) -> Result<(), KafkaError> {
-        // What was delivered before is another's.
-        drop(producer.context().take_first());
-        for (count, record) in (1_usize..).zip(records) {
-            self.put(producer, record)?;
-            if count.is_multiple_of(HEAR_EVERY) {
-                producer.poll(Duration::ZERO);
-            }
-        }
-        Ok(())
-    }
-
-    fn put(&self, producer: &BaseProducer<Events>, record: &Record) -> Result<(), KafkaError> {
-        let topic = self.shared.names.topic(record.topic);
-        let until = Instant::now() + self.shared.config.transaction_timeout;
-        let mut message = BaseRecord::to(&topic)
-            .key(record.key.as_bytes())
-            .payload(&record.data[..])
-            .headers(codec::headers(record));
-        loop {
-            match producer.send(message) {
-                Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
-                    if Instant::now() < until =>
-                {
-                    message = back;
-                    producer.poll(ROOM);
-                }
-                Err((error, _)) => return Err(error),
-            }
-        }
-    }
-
-    fn add_offsets(
-        &self,
-        producer: &BaseProducer<Events>,
-        offsets: &TopicPartitionList,
-        proof: &ConsumerGroupMetadata,
-    ) -> Result<(), KafkaError> {
-        producer.send_offsets_to_transaction(offsets, proof, self.shared.config.transaction_timeout)
+        // The outputs travel while the offsets are noted.
+        producer.add_offsets(offsets, commit.proof.clone())?;
+        producer.settle()
     }
 }
 
-/// Waits until the brokers have what was put in. The library's own flush looks every 100 ms whether
-/// they do, which would be the least that a transaction takes.
-pub(super) fn settle(producer: &BaseProducer<Events>, timeout: Duration) -> Result<(), KafkaError> {
-    let until = Instant::now() + timeout;
-    loop {
-        match producer.flush(Duration::ZERO) {
-            Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut))
-                if Instant::now() < until =>
-            {
-                producer.poll(GLANCE);
-            }
-            done => return done,
-        }
-    }
-}
-
-fn abort(producer: &BaseProducer<Events>, error: KafkaError, timeout: Duration) -> Failure {
-    if let KafkaError::Transaction(fault) = &error
-        && fault.is_fatal()
-    {
+fn abort(producer: &Producer, error: ProducerError) -> Failure {
+    if error.is_final() {
         return Failure::Unknown(error);
     }
-    match producer.abort_transaction(timeout) {
+    match producer.abort() {
         Ok(()) => Failure::Aborted(error),
         Err(worse) => Failure::Unknown(worse),
     }

@@ -83,6 +83,29 @@ fn a_commit_whose_end_the_brokers_lose_is_said_again() {
 }
 
 #[test]
+fn a_producer_that_never_comes_back_is_left_and_made_anew() {
+    if !is_over_kafka() {
+        return;
+    }
+    // As the library does when a group's coordinator moves at the wrong moment.
+    let stuck = [(
+        "FAILPOINTS",
+        "kafka.offsets-stand-still=30*off->1*pause->40*off->1*pause",
+    )];
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 2, &stuck);
+    under_load(&mut fleet, "a stuck producer", |fleet, _, oracle| {
+        until("a producer to be made anew", || {
+            let mut stages = fleet.stages.iter();
+            let rebuilds = r#"offkey_kafka_rebuilds_total{what="producer"}"#;
+            stages.find_map(|stage| stage.metric(rebuilds))
+        });
+        until_more_are_taken(oracle, 40);
+        until_every_partition_moves(&fleet.stages[0], oracle, "stuck");
+    });
+    assert!(fleet.is_running(0) && fleet.is_running(1));
+}
+
+#[test]
 fn the_oracle_sees_what_is_said_twice_when_transactions_prove_nothing() {
     if !is_over_kafka() {
         return;

@@ -12,7 +12,7 @@
 //! | instances that join, leave and die all the time | `instances`: `three_instances_…` |
 //! | a zombie comes back | `instances`: `three_instances_…`; `tests/log`: `what_was_decided_under_a_share_that_moved_…` |
 //! | an instance that dies or freezes while something falls due | `due`: `what_falls_due_…` |
-//! | a client that stands still | its group: `instances`: `a_group_whose_client_stands_still_…`; its reader: `readers`: `a_reader_to_whom_nothing_comes_…` |
+//! | a client that stands still | its producer: `instances`: `a_producer_that_never_comes_back_…`; its group: `a_group_whose_client_stands_still_…`; its reader: `readers`: `a_reader_to_whom_nothing_comes_…` |
 //! | a transaction that a dead instance left open | `instances`: `what_a_dead_instance_left_open_…`; ended by its next start: `crash` (`kafka.before-commit`) |
 //! | a read model built anew, killed on the way, over tombstones and aborted records | `readers`: `an_instance_that_is_killed_while_it_reads_…`, `…_that_lost_its_folder_…` |
 //! | keys that come and go while their owner leaves | `races` (both) |
@@ -42,7 +42,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use offkey::domain::{ChangeId, Topic};
@@ -199,10 +199,13 @@ fn until_every_partition_moves(stage: &Stage, oracle: &Oracle, story: &str) {
         waiting.insert(ChangeId::derive("hr", &id));
     }
     let patience = if is_long() { 5 * PATIENCE } else { PATIENCE };
+    let began = Instant::now();
     until_within(patience, "every partition to move", || {
         for record in stage.records(&[Topic::Outcomes]) {
             waiting.remove(&record.correlation.unwrap());
         }
         waiting.is_empty().then_some(())
     });
+    let took = began.elapsed().as_secs_f64();
+    eprintln!("{story}: every partition moved {took:.1} s after the last fault");
 }
