@@ -1,4 +1,6 @@
-//! A long history: `offkey replay` over 100,000 changes, and what a change costs behind them.
+//! A long history: `offkey replay` over 100,000 changes, and what a change costs behind them. Alone it
+//! costs the same behind few and many; of many at once the first share pages of the read model's
+//! indexes, which are sorted by ids without an order, until there are more pages than changes at once.
 
 use std::{
     ops::Range,
@@ -19,9 +21,11 @@ const CHANGES: usize = 100_000;
 /// Leavers at once, several times.
 const BATCH: usize = 1000;
 const ROUNDS: usize = 3;
+/// Leavers one after the other.
+const ALONE: usize = 1000;
 /// Those whose changes come before the first measurement, and those before the last.
 const FEW: usize = 1000;
-const MANY: usize = CHANGES - ROUNDS * BATCH;
+const MANY: usize = CHANGES - ROUNDS * BATCH - ALONE;
 
 /// How long the replay takes beside reading what it judges, and a change behind few and many others.
 pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
@@ -31,12 +35,15 @@ pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     stand.append(keys(0..CHANGES, 1))?;
     leave_together(&stand, 0..FEW)?;
     stand.settle()?;
-    let early = batches(&mut stand, FEW)?;
-    leave_together(&stand, FEW + ROUNDS * BATCH..MANY)?;
+    let early = measured(&mut stand, FEW)?;
+    leave_together(&stand, FEW + ROUNDS * BATCH + ALONE..MANY)?;
     stand.settle()?;
-    let late = batches(&mut stand, MANY)?;
-    let name = "a change, 1,000 at once, behind 97,000 of others (floor: behind 1,000)";
-    figures.add(name, "µs", late, early);
+    let late = measured(&mut stand, MANY)?;
+    let name = "a change, alone, behind 96,000 of others (floor: behind 1,000)";
+    figures.add(name, "µs", late.alone, early.alone);
+    // Here the floor shares pages of the read model's indexes, where later each has its own.
+    let name = "a change, 1,000 at once, behind 96,000 of others (floor: behind 1,000)";
+    figures.add(name, "µs", late.together, early.together);
     stand.stop()?;
 
     let (mut took, mut floor) = (Vec::new(), Vec::new());
@@ -50,7 +57,30 @@ pub(crate) fn measure(figures: &mut Figures) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The microseconds from a change to its outcome, per change, of people from `first` on.
+/// Microseconds from a change to its outcome.
+struct Cost {
+    /// Per change, of many at once.
+    together: f64,
+    alone: f64,
+}
+
+/// What changes of people from `first` on cost.
+fn measured(stand: &mut Stand, first: usize) -> anyhow::Result<Cost> {
+    let together = batches(stand, first)?;
+    let first = first + ROUNDS * BATCH;
+    let mut all = Vec::with_capacity(ALONE);
+    for person in first..first + ALONE {
+        let time = leave_together(stand, person..person + 1)?;
+        all.push(time.as_secs_f64() * 1e6);
+    }
+    stand.settle()?;
+    Ok(Cost {
+        together,
+        alone: median(&mut all),
+    })
+}
+
+/// Per change, of people from `first` on.
 fn batches(stand: &mut Stand, first: usize) -> anyhow::Result<f64> {
     let mut all = Vec::new();
     for round in 0..ROUNDS {

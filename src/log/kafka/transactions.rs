@@ -15,7 +15,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rdkafka::{Offset, TopicPartitionList, consumer::ConsumerGroupMetadata, error::KafkaError};
+use rdkafka::{Offset, TopicPartitionList, consumer::ConsumerGroupMetadata};
 use tokio::sync::oneshot;
 
 use super::{
@@ -245,7 +245,9 @@ impl Work {
         let committed = producer.commit();
         fail::fail_point!("kafka.after-commit", |_| std::process::abort());
         fail::fail_point!("kafka.lose-answer", |_| {
-            Err(Failure::Unknown(KafkaError::Canceled.into()))
+            Err(Failure::Unknown(
+                rdkafka::error::KafkaError::Canceled.into(),
+            ))
         });
         match committed {
             Ok(()) => Ok(began.elapsed()),
