@@ -72,7 +72,13 @@ impl Catalogue {
     /// The rule for a key of `class` at a provider of `kind`.
     #[must_use]
     pub fn rule(&self, kind: &str, class: &str, on: Situation) -> Option<&Rule> {
-        self.provider(kind)?.class(class)?.rule(on)
+        self.class(kind, class)?.rule(on)
+    }
+
+    /// What is known of keys of `class` at a provider of `kind`.
+    #[must_use]
+    pub fn class(&self, kind: &str, class: &str) -> Option<&Class> {
+        self.provider(kind)?.class(class)
     }
 
     /// The rule named `id`.

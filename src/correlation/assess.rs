@@ -30,7 +30,7 @@ pub(super) struct About<'k, 'a> {
 }
 
 /// What an assessment depends on, of a key of which there is nothing particular to say.
-#[derive(PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Alike<'a> {
     expired: bool,
     fate: Fate,

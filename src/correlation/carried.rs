@@ -31,11 +31,13 @@ pub(super) fn is_refused(inputs: &Inputs<'_>, key: &Key, facts: &ProviderFacts) 
         return false;
     }
     let moment = Moment::of(change);
-    let owners = history.members.iter().filter(|member| {
-        let here = member.provider == key.provider && member.project == key.project;
+    let members = history.members.iter();
+    let here =
+        members.filter(|member| member.project == key.project && member.provider == key.provider);
+    let owners = here.filter(|member| {
         let roles = membership(member, moment).map(|now| now.roles.as_slice());
         let mut roles = roles.unwrap_or_default().iter();
-        here && roles.any(|role| catalogue.rank(&facts.kind, role) == Some(0))
+        roles.any(|role| catalogue.rank(&facts.kind, role) == Some(0))
     });
     let mut owners = owners.map(|owner| history.has_account(&owner.provider, &owner.account.id));
     owners.next() == Some(true) && owners.all(|is_person| is_person)

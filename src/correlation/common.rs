@@ -115,17 +115,31 @@ fn reported(inputs: &Inputs<'_>, undone_by: Option<&MembershipChange>) -> Vec<Sh
 }
 
 /// What was made before, by what it was made for.
-struct Memo<K, V>(RefCell<BTreeMap<K, V>>);
+struct Memo<K, V> {
+    all: RefCell<BTreeMap<K, V>>,
+    /// What was asked for last: keys come by place, and neighbours are alike.
+    last: RefCell<Option<(K, V)>>,
+}
 
 impl<K, V> Default for Memo<K, V> {
     fn default() -> Self {
-        Self(RefCell::default())
+        Self {
+            all: RefCell::default(),
+            last: RefCell::default(),
+        }
     }
 }
 
-impl<K: Ord, V: Clone> Memo<K, V> {
+impl<K: Ord + Clone, V: Clone> Memo<K, V> {
     fn get(&self, key: K, make: impl FnOnce() -> V) -> V {
-        let mut known = self.0.borrow_mut();
-        known.entry(key).or_insert_with(make).clone()
+        if let Some((last, value)) = &*self.last.borrow()
+            && *last == key
+        {
+            return value.clone();
+        }
+        let mut all = self.all.borrow_mut();
+        let value = all.entry(key.clone()).or_insert_with(make).clone();
+        self.last.replace(Some((key, value.clone())));
+        value
     }
 }

@@ -198,10 +198,11 @@ fn evidence<'a>(
         .as_ref()
         .map_or(interval.creator.id.as_str(), |e| e.as_str());
     let known = |fact: Shared<String>, at| Shared::from(Evidence { fact, at });
-    let mut all = vec![known(
+    let mut all = Vec::with_capacity(3 + common.reported.len());
+    all.push(known(
         common.created(&key.provider, who),
         key.created_at.or(interval.valid_from),
-    )];
+    ));
     let tie = Tie::of(history, &key.provider, interval);
     all.extend(tie.evidence(&history.person).map(Shared::from));
     if let Some(seen) = key.use_as_of(change.effective_at) {

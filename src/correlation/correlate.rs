@@ -1,6 +1,9 @@
 //! The pure function at the heart: one change in, one report out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use jiff::Timestamp;
 
@@ -21,8 +24,8 @@ use super::{
     whose::{ambiguous, is_concerned, none_hit, some_hit},
 };
 use crate::domain::{
-    ChangeKind, Impact, MembershipChange, Outcome, OutcomeResult, Report, Scope, Shared, Status,
-    impact::Person,
+    ChangeKind, Impact, Key, MembershipChange, Outcome, OutcomeResult, Report, Scope, Shared,
+    Status, impact::Person,
 };
 
 /// Says what the change does to every key of the person.
@@ -47,25 +50,20 @@ pub struct Awaited {
 #[must_use]
 pub fn foresee(inputs: &Inputs<'_>) -> (Report, Awaited) {
     let person = person(inputs.change, inputs.history);
-    let (result, reason, found) = judge_all(inputs, &person);
-    let (mut impacts, checks): (Vec<Impact>, Vec<Verified>) = found.into_iter().unzip();
+    let Judged {
+        result,
+        reason,
+        mut impacts,
+        checks,
+    } = judge_all(inputs, &person);
     // A preview tells what would happen, and not what was seen of it.
     let previewed = previewed(inputs.change, (inputs.history, inputs.policy), &impacts);
     let mut awaited = Awaited::default();
     for (impact, check) in impacts.iter_mut().zip(checks) {
         check.tell(impact, &mut awaited);
     }
-    impacts.sort_by(|a, b| {
-        let by_place = (&a.key.provider, &a.key.project, &a.key.id).cmp(&(
-            &b.key.provider,
-            &b.key.project,
-            &b.key.id,
-        ));
-        let by_severity = b.severity.level.cmp(&a.severity.level);
-        // Of what is equally bad, what makes us blind is said first.
-        let by_owner = b.key.ours.cmp(&a.key.ours);
-        by_severity.then(by_owner).then(by_place)
-    });
+    // They come by place. Of what is equally bad, what makes us blind is said first.
+    impacts.sort_by_cached_key(|impact| (Reverse(impact.severity.level), !impact.key.ours));
     let digest = digest(result, &reason, &impacts);
     for impact in &mut impacts {
         impact.report_digest.clone_from(&digest);
@@ -78,8 +76,27 @@ pub fn foresee(inputs: &Inputs<'_>) -> (Report, Awaited) {
     (Report { outcome, impacts }, awaited)
 }
 
-/// What came of a change, why, and its impacts with how each is checked.
-pub(super) type Judged = (OutcomeResult, String, Vec<(Impact, Verified)>);
+/// What came of a change, and why.
+pub(super) struct Judged {
+    pub(super) result: OutcomeResult,
+    pub(super) reason: String,
+    /// By provider, project and key.
+    pub(super) impacts: Vec<Impact>,
+    /// How each of the impacts is checked.
+    pub(super) checks: Vec<Verified>,
+}
+
+impl Judged {
+    /// No key is hit.
+    pub(super) fn nothing(result: OutcomeResult, reason: impl Into<String>) -> Self {
+        Self {
+            result,
+            reason: reason.into(),
+            impacts: Vec::new(),
+            checks: Vec::new(),
+        }
+    }
+}
 
 fn judge_all(inputs: &Inputs<'_>, person: &Shared<Person>) -> Judged {
     let Inputs {
@@ -88,9 +105,8 @@ fn judge_all(inputs: &Inputs<'_>, person: &Shared<Person>) -> Judged {
         policy,
         ..
     } = *inputs;
-    let nothing = |result, reason: &str| (result, reason.to_owned(), Vec::new());
     if situations(change).is_empty() {
-        return nothing(
+        return Judged::nothing(
             OutcomeResult::NoEffect,
             "a change of this kind takes no key away",
         );
@@ -98,9 +114,9 @@ fn judge_all(inputs: &Inputs<'_>, person: &Shared<Person>) -> Judged {
     let ambiguous = ambiguous(history);
     if history.accounts.is_empty() && history.behind.is_empty() && ambiguous.is_none() {
         let reason = "no provider's inventory knows an account of this person";
-        return nothing(OutcomeResult::UnknownPerson, reason);
+        return Judged::nothing(OutcomeResult::UnknownPerson, reason);
     }
-    let covered: Vec<_> = history
+    let mut covered: Vec<_> = history
         .keys
         .iter()
         .filter(|key| policy.covers(change, &key.provider, &key.project))
@@ -110,38 +126,47 @@ fn judge_all(inputs: &Inputs<'_>, person: &Shared<Person>) -> Judged {
     if covered.is_empty() {
         return none_hit(ambiguous, why_none(inputs));
     }
+    covered.sort_by_key(|touched| place(touched.key));
     let common = Common::new(inputs, person.clone());
     let mut told = Vec::new();
-    let impacts: Vec<_> = covered
-        .iter()
-        .filter_map(|touched| {
-            // A provider that is no longer configured says nothing any more.
-            let facts = policy.providers.get(&touched.key.provider)?;
-            let judgement = judge_as_tied(inputs, touched, facts)?;
-            if let Some(before) = foretold(inputs, touched, &judgement, facts) {
-                told.push(before);
-                return None;
-            }
-            let impact = compose((inputs, &common), touched, &judgement, facts);
-            let check = verified((inputs, &common), touched, &judgement, &impact);
-            Some((impact, check))
-        })
-        .collect();
+    let mut impacts = Vec::with_capacity(covered.len());
+    let mut checks = Vec::with_capacity(covered.len());
+    for touched in &covered {
+        // A provider that is no longer configured says nothing any more.
+        let Some(facts) = policy.providers.get(&touched.key.provider) else {
+            continue;
+        };
+        let Some(judgement) = judge_as_tied(inputs, touched, facts) else {
+            continue;
+        };
+        if let Some(before) = foretold(inputs, touched, &judgement, facts) {
+            told.push(before);
+            continue;
+        }
+        let impact = compose((inputs, &common), touched, &judgement, facts);
+        checks.push(verified((inputs, &common), touched, &judgement, &impact));
+        impacts.push(impact);
+    }
     let spared = spared(inputs, &covered, &impacts);
     let who_told = who_told(&told);
     if impacts.is_empty() {
         if let Some(who) = who_told {
-            return nothing(OutcomeResult::NoEffect, &who);
+            return Judged::nothing(OutcomeResult::NoEffect, who);
         }
         let unharmed = || why_unharmed(inputs, &covered).to_owned();
         let groups = |(_, why)| format!("the person's keys stay as they are: {why}");
         let why = spared.map_or_else(unharmed, groups);
-        return nothing(OutcomeResult::NoEffect, &why);
+        return Judged::nothing(OutcomeResult::NoEffect, why);
     }
     let (result, mut reason) = some_hit(ambiguous, history, &impacts);
     reason.extend(spared.map(|(count, why)| format!("; {count} stay as they are: {why}")));
     reason.extend(who_told.map(|who| format!("; {who}")));
-    (result, reason, impacts)
+    Judged {
+        result,
+        reason,
+        impacts,
+        checks,
+    }
 }
 
 /// Why a change leaves the keys that it reaches as they are.
@@ -165,7 +190,7 @@ fn why_none(inputs: &Inputs<'_>) -> Judged {
         let mut reason =
             "nothing that this could bring back was taken from the person before".to_owned();
         reason.extend(had_before(inputs).map(|had| format!("; {had}")));
-        return (OutcomeResult::NoEffect, reason, Vec::new());
+        return Judged::nothing(OutcomeResult::NoEffect, reason);
     }
     let reason = match &change.scope {
         Scope::Group { group } if policy.mappings(&change.source, group).next().is_none() => {
@@ -181,7 +206,12 @@ fn why_none(inputs: &Inputs<'_>) -> Judged {
         | Scope::Project { .. }
         | Scope::Group { .. } => "the person had no key within the scope at that time".to_owned(),
     };
-    (OutcomeResult::NoKeys, reason, Vec::new())
+    Judged::nothing(OutcomeResult::NoKeys, reason)
+}
+
+/// What tells a key from others.
+fn place(key: &Key) -> (&str, &str, &str) {
+    (&key.provider, &key.project, &key.id)
 }
 
 fn person(change: &MembershipChange, history: &PersonHistory) -> Shared<Person> {

@@ -148,7 +148,8 @@ pub(super) fn judge<'a>(
 ) -> Option<Judgement<'a>> {
     let (change, catalogue) = (inputs.change, inputs.catalogue);
     let key = touched.key;
-    let rule = |on| catalogue.rule(&facts.kind, &key.class, on);
+    let class = catalogue.class(&facts.kind, &key.class);
+    let rule = |on| class.and_then(|class| class.rule(on));
     let moment = Moment::of(change);
     let propagation = if change.source == key.provider {
         Propagation::Direct {}

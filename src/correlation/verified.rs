@@ -101,7 +101,7 @@ impl Verified {
             awaits_look,
             lapses,
         } = self.check;
-        if awaits_look {
+        if awaits_look && !awaited.looks.contains(&impact.key.provider) {
             awaited.looks.insert(impact.key.provider.clone());
         }
         awaited.moments.extend(lapses);

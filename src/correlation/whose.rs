@@ -6,7 +6,6 @@ use super::{
     ownership::PersonHistory,
     returned::Touched,
     ties::{Tie, leaves_robots},
-    verified::Verified,
 };
 use crate::domain::{Impact, Key, OutcomeResult};
 
@@ -23,11 +22,11 @@ pub(super) fn is_concerned(inputs: &Inputs<'_>, touched: &Touched<'_>) -> bool {
 }
 
 /// How many of whose keys are hit.
-fn what_is_hit(history: &PersonHistory, impacts: &[(Impact, Verified)]) -> String {
+fn what_is_hit(history: &PersonHistory, impacts: &[Impact]) -> String {
     if history.doubtful.is_empty() && history.behind.is_empty() {
         return format!("{} of the person's keys are hit", impacts.len());
     }
-    let keys = impacts.iter().filter_map(|(impact, _)| {
+    let keys = impacts.iter().filter_map(|impact| {
         let mut keys = history.keys.iter();
         let is_it = |key: &&Key| {
             (&key.provider, &key.project, &key.id)
@@ -58,21 +57,20 @@ fn what_is_hit(history: &PersonHistory, impacts: &[(Impact, Verified)]) -> Strin
 }
 
 /// What came of a change by which no key is hit.
-pub(super) fn none_hit(ambiguous: Option<String>, (result, why, impacts): Judged) -> Judged {
-    match ambiguous {
-        Some(who) => {
-            let reason = format!("{who}; no key of any of them is known to be hit: {why}");
-            (OutcomeResult::Ambiguous, reason, impacts)
-        }
-        None => (result, why, impacts),
-    }
+pub(super) fn none_hit(ambiguous: Option<String>, judged: Judged) -> Judged {
+    let Some(who) = ambiguous else {
+        return judged;
+    };
+    let why = judged.reason;
+    let reason = format!("{who}; no key of any of them is known to be hit: {why}");
+    Judged::nothing(OutcomeResult::Ambiguous, reason)
 }
 
 /// What came of a change by which `impacts` are hit, and why.
 pub(super) fn some_hit(
     ambiguous: Option<String>,
     history: &PersonHistory,
-    impacts: &[(Impact, Verified)],
+    impacts: &[Impact],
 ) -> (OutcomeResult, String) {
     match ambiguous {
         Some(who) => (

@@ -18,12 +18,43 @@ struct Said<T> {
     value: T,
     /// The value as JSON, from when somebody asks for it.
     json: OnceLock<Option<Box<RawValue>>>,
+    /// What tells it from others, likewise.
+    mark: OnceLock<Mark>,
+}
+
+/// What tells a value from others, on every machine: BLAKE3 of it as JSON.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark([u8; 32]);
+
+impl Serialize for Mark {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_bytes(&self.0)
+    }
+}
+
+impl<T: Serialize> Shared<T> {
+    /// What tells the value from others; found out once for all copies.
+    pub fn mark(&self) -> &Mark {
+        self.0.mark.get_or_init(|| {
+            let json = self.json().map_or("", RawValue::get);
+            Mark(blake3::hash(json.as_bytes()).into())
+        })
+    }
+
+    /// The value as JSON; nothing: it has no form in it.
+    fn json(&self) -> Option<&RawValue> {
+        let Said { value, json, .. } = &*self.0;
+        json.get_or_init(|| to_raw_value(value).ok()).as_deref()
+    }
 }
 
 impl<T> From<T> for Shared<T> {
     fn from(value: T) -> Self {
-        let json = OnceLock::new();
-        Self(Arc::new(Said { value, json }))
+        Self(Arc::new(Said {
+            value,
+            json: OnceLock::new(),
+            mark: OnceLock::new(),
+        }))
     }
 }
 
@@ -75,10 +106,9 @@ impl<T: Eq> Eq for Shared<T> {}
 
 impl<T: Serialize> Serialize for Shared<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let Said { value, json } = &*self.0;
-        match json.get_or_init(|| to_raw_value(value).ok()) {
+        match self.json() {
             Some(json) => json.serialize(to),
-            None => value.serialize(to),
+            None => self.0.value.serialize(to),
         }
     }
 }

@@ -16,7 +16,6 @@ use super::{
     inputs::Inputs,
     ownership::{Moment, held},
     returned::Touched,
-    verified::Verified,
 };
 use crate::domain::{ChangeKind, Impact, Key, MembershipChange, Scope};
 
@@ -81,10 +80,10 @@ pub(super) fn stays(inputs: &Inputs<'_>, change: &MembershipChange, key: &Key) -
 pub(super) fn spared(
     inputs: &Inputs<'_>,
     reached: &[Touched<'_>],
-    told: &[(Impact, Verified)],
+    told: &[Impact],
 ) -> Option<(usize, String)> {
     left_group(inputs.change)?;
-    let told = told.iter().map(|(impact, _)| &impact.key);
+    let told = told.iter().map(|impact| &impact.key);
     let told: BTreeSet<_> = told
         .map(|key| (&key.provider, &key.project, &key.id))
         .collect();
