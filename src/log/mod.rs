@@ -64,6 +64,19 @@ pub trait Log: Send + Sync {
     /// [`LogError`] when the log cannot be read.
     fn cursor(&self, group: &str, topics: &[Topic]) -> Result<Position, LogError>;
 
+    /// The position behind which `group` has work left to do for each partition of `topics`, as
+    /// whoever held the partition said last ([`Share::held`]); nothing where one process holds all.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log cannot be read.
+    fn settled(
+        &self,
+        _group: &str,
+        _topics: &[Topic],
+    ) -> Result<BTreeMap<Partition, Position>, LogError> {
+        Ok(BTreeMap::new())
+    }
+
     /// What about the log is not as it has to be, and how to mend it.
     ///
     /// # Errors

@@ -39,6 +39,9 @@ const NO_ROOM: Duration = Duration::from_secs(1);
 /// How often the clock is looked at for what falls due.
 const LOOK_AT_CLOCK: Duration = Duration::from_secs(1);
 
+/// The group of those who make the reports.
+pub const GROUP: &str = "correlation";
+
 /// The topics whose records make reports stale.
 const CAUSES: [Topic; 4] = [
     Topic::Membership,
@@ -97,7 +100,7 @@ impl Pipeline {
         shutdown: CancellationToken,
     ) -> Result<(), PipelineError> {
         let mut follower = self.log.follow(&Topic::ALL, &projection.position()?)?;
-        let mut work = Work::new(self.log.join("correlation", &[Topic::Membership])?);
+        let mut work = Work::new(self.log.join(GROUP, &[Topic::Membership])?);
         self.progress.send_replace(projection.position()?);
         while !shutdown.is_cancelled() {
             work.adopt_share(&mut projection)?;
@@ -133,7 +136,7 @@ impl Pipeline {
                         follower = self.log.follow(&Topic::ALL, &Position::default())?;
                         // How far the old log had come is never reached in the new one.
                         drop(work);
-                        work = Work::new(self.log.join("correlation", &[Topic::Membership])?);
+                        work = Work::new(self.log.join(GROUP, &[Topic::Membership])?);
                         self.progress.send_replace(Position::default());
                     }
                     Err(error) => return Err(error.into()),

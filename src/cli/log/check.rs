@@ -13,7 +13,8 @@ use super::{
 use crate::{
     app,
     domain::Topic,
-    log::{Health, Log, LogError, copy::Follow},
+    log::{Health, Log, copy::Follow},
+    pipeline,
     projection::{self, read::Reader},
 };
 
@@ -27,7 +28,8 @@ struct Findings {
     /// The ends of the partitions, by topic; `*` is a log that orders everything.
     topics: BTreeMap<String, Vec<u64>>,
     groups: Vec<Group>,
-    /// As the read model in the folder knows it; absent where there is none.
+    /// As the read model in the folder knows it; absent where there is none, or the log cannot be
+    /// asked what others have done.
     waiting: Option<Waiting>,
 }
 
@@ -69,7 +71,7 @@ fn inspect(context: &Context, log: &dyn Log) -> anyhow::Result<Findings> {
         faults: Vec::new(),
         topics: BTreeMap::new(),
         groups: Vec::new(),
-        waiting: waiting(context)?,
+        waiting: None,
     };
     match look(context, log, &mut findings) {
         Ok(()) => {}
@@ -85,14 +87,15 @@ fn inspect(context: &Context, log: &dyn Log) -> anyhow::Result<Findings> {
     Ok(findings)
 }
 
-fn look(context: &Context, log: &dyn Log, findings: &mut Findings) -> Result<(), LogError> {
+fn look(context: &Context, log: &dyn Log, findings: &mut Findings) -> anyhow::Result<()> {
+    findings.waiting = waiting(context, log)?;
     let end = log.end()?;
     for (partition, next) in end.parts() {
         let topic = partition.topic.map_or("*", Topic::name).to_owned();
         findings.topics.entry(topic).or_default().push(next);
     }
     let correlation = Follow {
-        group: "correlation".to_owned(),
+        group: pipeline::GROUP.to_owned(),
         topics: vec![Topic::Membership],
     };
     for one in std::iter::once(correlation).chain(sinks(context)) {
@@ -103,16 +106,17 @@ fn look(context: &Context, log: &dyn Log, findings: &mut Findings) -> Result<(),
     Ok(())
 }
 
-/// What the read model in the folder waits for.
-fn waiting(context: &Context) -> anyhow::Result<Option<Waiting>> {
+/// What waits, as far as the read model in the folder knows of it.
+fn waiting(context: &Context, log: &dyn Log) -> anyhow::Result<Option<Waiting>> {
     let Ok(db) = projection::open_reader(&context.config.log.path) else {
         return Ok(None);
     };
-    let reader = Reader::new(&db);
-    Ok(Some(Waiting {
-        changes: reader.waiting()?,
-        oldest: reader.oldest_waiting()?,
-    }))
+    let settled = log
+        .settled(pipeline::GROUP, &[Topic::Membership])?
+        .into_iter();
+    let settled = settled.map(|(partition, done)| (partition.number, done));
+    let (changes, oldest) = Reader::new(&db).unreported(&settled.collect())?;
+    Ok(Some(Waiting { changes, oldest }))
 }
 
 fn show(context: &Context, findings: &Findings) -> anyhow::Result<()> {

@@ -120,12 +120,13 @@ fn let_go(held: &mut Held) {
     };
 }
 
-/// How far `group` is done with `topics`, seen from outside.
+/// What `group` committed of `topics`, seen from outside: how far it is done with each partition,
+/// and the position noted beside it.
 pub(super) fn committed(
     shared: &Shared,
     group: &str,
     topics: &[Topic],
-) -> Result<Position, LogError> {
+) -> Result<(BTreeMap<Partition, Position>, Position), LogError> {
     let failed = |error| away(&error);
     let config = shared
         .settings
@@ -140,14 +141,25 @@ pub(super) fn committed(
             .map_err(failed)?;
     }
     let found = client.committed_offsets(wanted, PATIENCE).map_err(failed)?;
-    let mut committed = Position::default();
+    read(shared, &found)
+}
+
+/// What was committed: the position noted beside each partition, and how far in each.
+fn read(
+    shared: &Shared,
+    found: &TopicPartitionList,
+) -> Result<(BTreeMap<Partition, Position>, Position), LogError> {
+    let (mut held, mut committed) = (BTreeMap::new(), Position::default());
     for element in found.elements() {
+        element.error().map_err(|error| away(&error))?;
         let partition = shared.names.partition(element.topic(), element.partition());
-        if let (Some(partition), Offset::Offset(next)) = (partition, element.offset()) {
+        let Some(partition) = partition else { continue };
+        if let Offset::Offset(next) = element.offset() {
             committed.advance(partition, next.unsigned_abs());
         }
+        held.insert(partition, bookmark::read(element.metadata()));
     }
-    Ok(committed)
+    Ok((held, committed))
 }
 
 struct Work {
@@ -235,7 +247,7 @@ impl Work {
                     }
                 })
                 .map_err(failed)?;
-            let (held, committed) = self.read(&found)?;
+            let (held, committed) = read(&self.shared, &found)?;
             let proof = client.group_metadata().map(Arc::new);
             // Asked after that: what the one before us has put out lies before these ends.
             let all = self.shared.cluster.partitions(&Topic::ALL)?;
@@ -287,26 +299,5 @@ impl Work {
             }
         }
         Ok(wanted)
-    }
-
-    /// What was committed: how far in each partition, and the position noted beside it.
-    fn read(
-        &self,
-        found: &TopicPartitionList,
-    ) -> Result<(BTreeMap<Partition, Position>, Position), LogError> {
-        let (mut held, mut committed) = (BTreeMap::new(), Position::default());
-        for element in found.elements() {
-            element.error().map_err(|error| away(&error))?;
-            let partition = self
-                .shared
-                .names
-                .partition(element.topic(), element.partition());
-            let Some(partition) = partition else { continue };
-            if let Offset::Offset(next) = element.offset() {
-                committed.advance(partition, next.unsigned_abs());
-            }
-            held.insert(partition, bookmark::read(element.metadata()));
-        }
-        Ok((held, committed))
     }
 }

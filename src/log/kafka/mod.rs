@@ -26,7 +26,7 @@ mod settings;
 mod topics;
 mod transactions;
 
-use std::{fs, path::Path, sync::Arc, thread, time::Duration};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc, thread, time::Duration};
 
 use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
@@ -213,7 +213,7 @@ impl Log for KafkaLog {
     }
 
     fn lag(&self, group: &str, topics: &[Topic]) -> Result<u64, LogError> {
-        let committed = group::committed(&self.shared, group, topics)?;
+        let committed = self.cursor(group, topics)?;
         let ends = self
             .shared
             .cluster
@@ -223,7 +223,15 @@ impl Log for KafkaLog {
     }
 
     fn cursor(&self, group: &str, topics: &[Topic]) -> Result<Position, LogError> {
-        group::committed(&self.shared, group, topics)
+        group::committed(&self.shared, group, topics).map(|(_, committed)| committed)
+    }
+
+    fn settled(
+        &self,
+        group: &str,
+        topics: &[Topic],
+    ) -> Result<BTreeMap<Partition, Position>, LogError> {
+        group::committed(&self.shared, group, topics).map(|(settled, _)| settled)
     }
 
     fn faults(&self) -> Result<Vec<String>, LogError> {

@@ -6,6 +6,8 @@ mod rules;
 
 pub use self::rules::RuleRecord;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension};
 
@@ -16,6 +18,7 @@ use super::{
 use crate::{
     correlation::PersonHistory,
     domain::{Impact, Key, Outcome, Project, Report, inventory::SnapshotSummary},
+    log::Position,
 };
 
 const WAITING: &str = "SELECT (SELECT count(*) FROM stale)
@@ -233,14 +236,30 @@ impl<'a> Reader<'a> {
         Ok(count.unwrap_or(0).cast_unsigned())
     }
 
-    /// When we heard of the oldest change that waits for its report.
+    /// How many changes wait for their report, and when we heard of the oldest; `settled` says of
+    /// other processes' partitions how far they have made theirs.
     ///
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
-    pub fn oldest_waiting(&self) -> Result<Option<Timestamp>, ProjectionError> {
-        let sql = "SELECT min(recorded_at) FROM changes WHERE id IN (SELECT change FROM stale)";
-        let oldest: Option<i64> = self.0.query_row(sql, [], |row| row.get(0))?;
-        Ok(oldest.and_then(|at| Timestamp::from_microsecond(at).ok()))
+    pub fn unreported(
+        &self,
+        settled: &BTreeMap<u32, Position>,
+    ) -> Result<(u64, Option<Timestamp>), ProjectionError> {
+        let sql = "SELECT stale.part, change, cause, next, recorded_at FROM stale
+                   JOIN changes ON changes.id = stale.change";
+        let mut statement = self.0.prepare_cached(sql)?;
+        let mut rows = statement.query([])?;
+        let mut waiting: BTreeMap<String, i64> = BTreeMap::new();
+        while let Some(row) = rows.next()? {
+            let (part, cause, next): (u32, String, i64) = (row.get(0)?, row.get(2)?, row.get(3)?);
+            let done = settled.get(&part).zip(cause.parse().ok());
+            if done.is_none_or(|(done, cause)| done.next_in(cause) < next.cast_unsigned()) {
+                waiting.insert(row.get(1)?, row.get(4)?);
+            }
+        }
+        let oldest = waiting.values().min().copied();
+        let oldest = oldest.and_then(|at| Timestamp::from_microsecond(at).ok());
+        Ok((u64::try_from(waiting.len()).unwrap_or(u64::MAX), oldest))
     }
 
     /// Every row of every table that is content, as text: two projections of the same log are

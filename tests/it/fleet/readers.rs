@@ -7,6 +7,7 @@ use offkey::{
     config::{Config, Overrides, kafka::KafkaConfig},
     domain::{Account, Email, Key, KeyInterval, Record, Topic},
     log::Position,
+    projection::read::Reader,
 };
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rdkafka::{
@@ -187,13 +188,43 @@ fn an_instance_that_is_killed_while_it_reads_everything_anew_goes_on_where_it_wa
     until_read_models_are_equal(&fleet);
 }
 
+/// What `log check` says.
+fn checked(stage: &Stage) -> serde_json::Value {
+    let said = stage.offkey(&["log", "check", "--json"]);
+    serde_json::from_slice(&said.stdout).unwrap()
+}
+
 /// How far the group `name` is behind, as `log check` says it.
 fn lag(stage: &Stage, name: &str) -> u64 {
-    let said = stage.offkey(&["log", "check", "--json"]);
-    let found: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    let found = checked(stage);
     let groups = found["groups"].as_array().unwrap();
     let group = groups.iter().find(|one| one["name"] == name).unwrap();
     group["lag"].as_u64().unwrap()
+}
+
+#[test]
+fn the_check_of_any_instance_knows_of_the_reports_that_others_made() {
+    if !is_over_kafka() {
+        return;
+    }
+    let fleet = Fleet::set(Stage::set_with_crowd(), 2, &[]);
+    let leave = |number| {
+        let email = one_of_the_crowd(number);
+        fleet.stages[0].leave(&format!("msg_{number}"), &email)
+    };
+    let changes: Vec<String> = (0..24).map(|number| leave(number).to_string()).collect();
+    for stage in fleet.stages.iter() {
+        until("an instance to hear of every report", || {
+            let is_told = |reader: &Reader<'_>| {
+                let reports = changes.iter().map(|id| reader.report(id).unwrap());
+                reports.flatten().count() == changes.len()
+            };
+            stage.read(is_told).filter(|is_told| *is_told)
+        });
+        until("no change to wait", || {
+            (checked(stage)["waiting"]["changes"] == 0).then_some(())
+        });
+    }
 }
 
 #[test]
