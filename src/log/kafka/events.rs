@@ -82,6 +82,8 @@ impl ClientContext for Events {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = self.client;
         match level {
+            // Of a connection that failed `error` hears as well.
+            _ if facility == "FAIL" => tracing::debug!(client, facility, message, "kafka"),
             RDKafkaLogLevel::Emerg
             | RDKafkaLogLevel::Alert
             | RDKafkaLogLevel::Critical
@@ -94,13 +96,15 @@ impl ClientContext for Events {
     }
 
     fn error(&self, error: KafkaError, reason: &str) {
-        tracing::warn!(client = self.client, %error, reason, "kafka");
         metrics::counter!(names::KAFKA_ERRORS, "client" => self.client).increment(1);
-        // That all are down says less than why one is.
-        if error.rdkafka_error_code() != Some(RDKafkaErrorCode::AllBrokersDown) {
-            let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-            *trouble = Some(reason.to_owned());
+        // That all are down is said dozens of times a second, and less than why one is.
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::AllBrokersDown) {
+            tracing::debug!(client = self.client, %error, reason, "kafka");
+            return;
         }
+        tracing::warn!(client = self.client, %error, reason, "kafka");
+        let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
+        *trouble = Some(reason.to_owned());
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {

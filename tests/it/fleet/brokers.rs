@@ -79,6 +79,10 @@ fn while_no_broker_answers_senders_are_told_to_come_again_and_then_all_is_well()
         until_every_partition_moves(&fleet.stages[0], oracle, "away");
     });
     assert!(fleet.is_running(0) && fleet.is_running(1));
+    // What the client library repeats dozens of times a second does not bury it.
+    let messages = fleet.services[0].as_ref().unwrap().messages();
+    assert!(messages.contains("the log does not take records"));
+    assert!(!messages.contains("AllBrokersDown"));
 }
 
 #[test]
