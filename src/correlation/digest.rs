@@ -33,6 +33,9 @@ pub(super) fn digest(result: OutcomeResult, reason: &str, impacts: &[Impact]) ->
 }
 
 /// As postcard: everything with its length, on every machine alike. A vector takes everything.
+///
+/// What is one of several is told by its number there: a new one that is not the last makes other
+/// digests, and a report that is made again is then told again.
 fn write(text: &mut Text, what: &impl Serialize) {
     drop(postcard::to_io(what, text));
 }

@@ -148,7 +148,13 @@ impl Work {
 
     fn try_producer(&mut self) -> Option<Producer> {
         let made = self.producer();
-        made.inspect_err(|error| tracing::warn!(group = self.group, %error, "no transactions yet"))
+        self.or_later(made)
+    }
+
+    /// What was tried, or that it was in vain for now.
+    fn or_later<T>(&self, tried: Result<T, LogError>) -> Option<T> {
+        tried
+            .inspect_err(|error| tracing::warn!(group = self.group, %error, "no transactions yet"))
             .ok()
     }
 
@@ -173,8 +179,7 @@ impl Work {
 
     fn try_to_keep_promises(&mut self, producer: &Producer) -> bool {
         let kept = self.keep_promises(producer);
-        kept.inspect_err(|error| tracing::warn!(group = self.group, %error, "no transactions yet"))
-            .is_ok()
+        self.or_later(kept).is_some()
     }
 
     /// After an abort: it may have ended what was committed before.
