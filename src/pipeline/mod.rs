@@ -19,7 +19,7 @@ use crate::{
     clock::Clock,
     correlation::Policy,
     domain::{Record, Topic, quarantine::Quarantined},
-    log::{Log, LogError, Position},
+    log::{Follower, Log, LogError, Position},
     projection::{Lens, Projection, ProjectionError, Said, Waits},
     shutdown::with_grace,
     telemetry::metrics as names,
@@ -102,10 +102,23 @@ impl Pipeline {
         let mut follower = self.log.follow(&Topic::ALL, &projection.position()?)?;
         let mut work = Work::new(self.log.join(GROUP, &[Topic::Membership])?);
         self.progress.send_replace(projection.position()?);
+        let mut is_checked = false;
         while !shutdown.is_cancelled() {
             work.adopt_share(&mut projection)?;
             // Before everything committed is known, a report would be made of half the history.
             let is_caught_up = projection.position()?.has_reached(&work.share.since);
+            if is_caught_up && !work.parts.is_empty() && !is_checked {
+                is_checked = true;
+                if projection.misses_what_was_said() {
+                    tracing::error!(
+                        "the log does not hold what this instance said last; the read model begins \
+                         anew, and what is missing is said again"
+                    );
+                    drop(work);
+                    (projection, follower, work) = self.begin_anew(projection)?;
+                    continue;
+                }
+            }
             if is_caught_up {
                 self.take_looks(&mut projection, &mut work, &shutdown)
                     .await?;
@@ -130,20 +143,29 @@ impl Pipeline {
                     }
                     Err(LogError::Replaced(why)) => {
                         tracing::error!(why, "the log is another one; the read model begins anew");
-                        drop(projection);
-                        Projection::delete(&self.folder)?;
-                        projection = self.open_projection()?;
-                        follower = self.log.follow(&Topic::ALL, &Position::default())?;
                         // How far the old log had come is never reached in the new one.
                         drop(work);
-                        work = Work::new(self.log.join(GROUP, &[Topic::Membership])?);
-                        self.progress.send_replace(Position::default());
+                        (projection, follower, work) = self.begin_anew(projection)?;
                     }
                     Err(error) => return Err(error.into()),
                 }
             }
         }
         Ok(())
+    }
+
+    /// The read model, its reader and the work, from the beginning of the log.
+    fn begin_anew(
+        &self,
+        projection: Projection,
+    ) -> Result<(Projection, Box<dyn Follower>, Work), PipelineError> {
+        drop(projection);
+        Projection::delete(&self.folder)?;
+        let projection = self.open_projection()?;
+        let follower = self.log.follow(&Topic::ALL, &Position::default())?;
+        let work = Work::new(self.log.join(GROUP, &[Topic::Membership])?);
+        self.progress.send_replace(Position::default());
+        Ok((projection, follower, work))
     }
 
     /// Lets looks at providers count once everything is read that the log held when they were: what

@@ -12,6 +12,7 @@ mod people;
 pub mod read;
 mod robots;
 mod touch;
+mod unread;
 mod unsynced;
 
 use std::{
@@ -120,6 +121,8 @@ pub struct Projection {
     db: Connection,
     /// The ids of what we put out and took in, and the log will give us to read.
     own: HashSet<String>,
+    /// The ids of the outcomes that were said last, by partition, and not read back yet.
+    unread: BTreeMap<u32, String>,
     care: Option<Care>,
 }
 
@@ -148,6 +151,7 @@ impl Projection {
         let synchronous = unsynced::begin(&db)?;
         db.pragma_update(None, "synchronous", synchronous)?;
         let projection = Self {
+            unread: unread::all(&db)?,
             db,
             own: HashSet::new(),
             care: Some(Care::start(&path, synchronous)?),
@@ -207,8 +211,11 @@ impl Projection {
             (&entry.record, at)
         });
         apply::apply(&transaction, entries, lens)?;
+        let read = unread::among(&self.unread, &batch.entries);
+        unread::forget(&transaction, &read)?;
         put_meta(&transaction, "position", &serde_json::to_string(&position)?)?;
         transaction.commit()?;
+        self.unread.retain(|part, _| !read.contains(part));
         for entry in &batch.entries {
             if is_own(&self.own, &entry.record) {
                 self.own.remove(&entry.record.id);
@@ -243,8 +250,16 @@ impl Projection {
         history::bodies(&self.db, sql, [serde_json::to_string(parts)?])
     }
 
+    /// Whether the log does not hold what was said last. Ask when everything was read that it held
+    /// when this process began, and before anything else is said: brokers can lose what they
+    /// acknowledged when they die together with whoever said it.
+    #[must_use]
+    pub fn misses_what_was_said(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
     /// Notes that somebody made every report of the changes in `part` that was due when the log
-    /// had been read up to `settled`.
+    /// had been read up to `settled`; a change without an outcome has none, whatever they say.
     ///
     /// # Errors
     /// [`ProjectionError`]; then nothing was noted.
@@ -252,7 +267,10 @@ impl Projection {
         let transaction = self.db.transaction()?;
         for (cause, next) in settled.parts() {
             transaction
-                .prepare_cached("DELETE FROM stale WHERE part = ?1 AND cause = ?2 AND next <= ?3")?
+                .prepare_cached(
+                    "DELETE FROM stale WHERE part = ?1 AND cause = ?2 AND next <= ?3
+                     AND EXISTS (SELECT 1 FROM outcomes WHERE outcomes.change = stale.change)",
+                )?
                 .execute(params![part, cause.to_string(), next.cast_signed()])?;
         }
         transaction.commit()?;
@@ -283,7 +301,10 @@ impl Projection {
                 .execute(params![one.part, one.change.to_string()])?;
             awaited::note(&transaction, one)?;
         }
+        let latest = unread::latest(done, said);
+        unread::note(&transaction, &latest)?;
         transaction.commit()?;
+        self.unread.extend(latest);
         if self.own.len() > MOST_OWN {
             self.own.clear();
         }

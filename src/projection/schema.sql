@@ -117,6 +117,9 @@ CREATE TABLE stale (
     PRIMARY KEY (part, change, cause)
 ) STRICT, WITHOUT ROWID;
 
+-- The outcome of each partition that this process said last, until it has read it back.
+CREATE TABLE unread (part INTEGER PRIMARY KEY, id TEXT NOT NULL) STRICT;
+
 CREATE TABLE outcomes (
     change TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL
 ) STRICT;

@@ -1,6 +1,7 @@
 //! The pipeline over an embedded log and a real read model.
 
 mod late;
+mod lost;
 mod observed;
 
 use std::{path::Path, sync::Arc};

@@ -165,3 +165,26 @@ fn what_a_dead_instance_left_open_holds_up_nobody_for_long() {
     });
     assert!(fleet.is_running(0));
 }
+
+#[test]
+fn what_the_brokers_lose_of_an_instance_that_dies_is_said_by_its_next_start() {
+    if !is_over_kafka() {
+        return;
+    }
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 1, &[]);
+    under_load(&mut fleet, "lost with its instance", |fleet, _, oracle| {
+        until_more_are_taken(oracle, 10);
+        fleet.kill(0);
+        // Its commits never end, and it dies when it has taken the first in.
+        let deadly = [(
+            "FAILPOINTS",
+            "kafka.lose-end=return;pipeline.after-settle=return",
+        )];
+        let mut doomed = Service::spawn(&fleet.stages[0], &deadly);
+        assert!(!doomed.wait().success());
+        fleet.start(0);
+        until_more_are_taken(oracle, 10);
+    });
+    let messages = fleet.services[0].as_ref().unwrap().messages();
+    assert!(messages.contains("does not hold what this instance said last"));
+}

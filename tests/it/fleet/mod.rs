@@ -8,7 +8,7 @@
 //! | SIGTERM under load | `crash` (both): `…_that_is_asked_to_stop_…`; with no broker: `brokers`: `while_no_broker_answers_…` |
 //! | a broker that dies, freezes, comes back | `brokers`: `while_no_broker_answers_…`, `a_broker_of_three_…` |
 //! | connections reset, crawling, black-holed; only the answer to `EndTxn` lost | `brokers`: `connections_that_break_…`; `instances`: `a_commit_whose_answer_is_lost_…` |
-//! | brokers that forget the end of a transaction | `brokers`: `while_no_broker_answers_…`; `instances`: `a_commit_whose_end_the_brokers_lose_…` |
+//! | brokers that forget the end of a transaction | `brokers`: `while_no_broker_answers_…`; `instances`: `a_commit_whose_end_the_brokers_lose_…`, `what_the_brokers_lose_of_an_instance_that_dies_…` |
 //! | instances that join, leave and die all the time | `instances`: `three_instances_…` |
 //! | a zombie comes back | `instances`: `three_instances_…`; `tests/log`: `what_was_decided_under_a_share_that_moved_…` |
 //! | an instance that dies or freezes while something falls due | `due`: `what_falls_due_…` |
