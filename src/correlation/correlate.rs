@@ -128,25 +128,7 @@ fn judge_all(inputs: &Inputs<'_>, person: &Shared<Person>) -> Judged {
     }
     covered.sort_by_key(|touched| place(touched.key));
     let common = Common::new(inputs, person.clone());
-    let mut told = Vec::new();
-    let mut impacts = Vec::with_capacity(covered.len());
-    let mut checks = Vec::with_capacity(covered.len());
-    for touched in &covered {
-        // A provider that is no longer configured says nothing any more.
-        let Some(facts) = policy.providers.get(&touched.key.provider) else {
-            continue;
-        };
-        let Some(judgement) = judge_as_tied(inputs, touched, facts) else {
-            continue;
-        };
-        if let Some(before) = foretold(inputs, touched, &judgement, facts) {
-            told.push(before);
-            continue;
-        }
-        let impact = compose((inputs, &common), touched, &judgement, facts);
-        checks.push(verified((inputs, &common), touched, &judgement, &impact));
-        impacts.push(impact);
-    }
+    let (impacts, checks, told) = judge_each((inputs, &common), &covered);
     let spared = spared(inputs, &covered, &impacts);
     let who_told = who_told(&told);
     if impacts.is_empty() {
@@ -167,6 +149,33 @@ fn judge_all(inputs: &Inputs<'_>, person: &Shared<Person>) -> Judged {
         impacts,
         checks,
     }
+}
+
+/// The impacts on the keys that are `covered`, how each is checked, and who had told of the rest.
+fn judge_each<'a>(
+    (inputs, common): (&Inputs<'a>, &Common<'a>),
+    covered: &[Touched<'a>],
+) -> (Vec<Impact>, Vec<Verified>, Vec<&'a MembershipChange>) {
+    let mut told = Vec::new();
+    let mut impacts = Vec::with_capacity(covered.len());
+    let mut checks = Vec::with_capacity(covered.len());
+    for touched in covered {
+        // A provider that is no longer configured says nothing any more.
+        let Some(facts) = inputs.policy.providers.get(&touched.key.provider) else {
+            continue;
+        };
+        let Some(judgement) = judge_as_tied(inputs, touched, facts) else {
+            continue;
+        };
+        if let Some(before) = foretold(inputs, touched, &judgement, facts) {
+            told.push(before);
+            continue;
+        }
+        let impact = compose((inputs, common), touched, &judgement, facts);
+        checks.push(verified((inputs, common), touched, &judgement, &impact));
+        impacts.push(impact);
+    }
+    (impacts, checks, told)
 }
 
 /// Why a change leaves the keys that it reaches as they are.
