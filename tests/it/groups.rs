@@ -37,7 +37,7 @@ fn tell(stage: &Stage, change: &str, group: &str, at: Timestamp) -> ChangeId {
             "effective_at": at,
         },
     });
-    let answer = stage.send(&id, message.to_string().as_bytes()).unwrap();
+    let answer = stage.deliver(&id, message.to_string().as_bytes());
     assert_eq!(answer.status, 202, "{answer:?}");
     ChangeId::derive("hr", &id)
 }

@@ -169,7 +169,7 @@ fn a_key_that_was_to_live_and_is_gone_is_an_outage() {
     let faults = stage.simulator.faults();
     make_partial(&stage, "/members");
     let body = Stage::body(ADA, "suspended");
-    assert_eq!(stage.send("msg_1", &body).unwrap().status, 202);
+    assert_eq!(stage.deliver("msg_1", &body).status, 202);
     let change = ChangeId::derive("hr", "msg_1");
     let here = (change, project.as_str());
     let open = impacts_when(&stage, here, "the report", has(Status::Open));

@@ -18,12 +18,12 @@ fn a_change_that_comes_five_times_at_once_and_after_a_restart_counts_once() {
     oracle.expect("msg_1", "ada@example.com", "removed");
     thread::scope(|scope| {
         for _ in 0..5 {
-            scope.spawn(|| assert_eq!(stage.send("msg_1", &body).unwrap().status, 202));
+            scope.spawn(|| assert_eq!(stage.deliver("msg_1", &body).status, 202));
         }
     });
     service.kill();
     let _service = stage.start();
-    assert_eq!(stage.send("msg_1", &body).unwrap().status, 202);
+    assert_eq!(stage.deliver("msg_1", &body).status, 202);
     oracle.check(&stage, "repeats");
 }
 
@@ -65,7 +65,7 @@ fn the_order_of_arrival_does_not_change_the_reports() {
             let (id, change, at) = story[index];
             let body = serde_json::json!({"type": "membership.changed", "timestamp": at,
                 "data": {"change": change, "person": {"email": "ada@example.com"}}});
-            let answer = fresh.send(id, body.to_string().as_bytes()).unwrap();
+            let answer = fresh.deliver(id, body.to_string().as_bytes());
             assert_eq!(answer.status, 202, "{answer:?}");
         }
         let ids = story.map(|(id, _, _)| ChangeId::derive("hr", id));

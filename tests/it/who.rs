@@ -17,7 +17,7 @@ fn tell(stage: &Stage, id: &str, change: &str, person: &Value, days: i64) -> Cha
     let at = now - jiff::SignedDuration::from_hours(24 * days);
     let data = json!({"change": change, "person": person, "effective_at": at});
     let body = json!({"type": "membership.changed", "timestamp": now, "data": data});
-    let answer = stage.send(id, body.to_string().as_bytes()).unwrap();
+    let answer = stage.deliver(id, body.to_string().as_bytes());
     assert_eq!(answer.status, 202, "{answer:?}");
     ChangeId::derive("hr", id)
 }
@@ -360,7 +360,7 @@ fn tell_one(stage: &Stage, person: &str, number: usize) {
     let data = json!({"change": change, "person": who, "effective_at": at});
     let body = json!({"type": "membership.changed", "timestamp": day, "data": data});
     let id = format!("{person}-{number}");
-    let answer = stage.send(&id, body.to_string().as_bytes()).unwrap();
+    let answer = stage.deliver(&id, body.to_string().as_bytes());
     assert_eq!(answer.status, 202, "{answer:?}");
 }
 

@@ -39,7 +39,7 @@ fn announce(stage: &Stage, id: &str, email: &str, day: Timestamp) -> ChangeId {
     });
     let now = SystemClock.now();
     let message = serde_json::json!({"type": "membership.changed", "timestamp": now, "data": data});
-    let answer = stage.send(id, message.to_string().as_bytes()).unwrap();
+    let answer = stage.deliver(id, message.to_string().as_bytes());
     assert_eq!(answer.status, 202, "{answer:?}");
     ChangeId::derive("hr", id)
 }

@@ -23,7 +23,7 @@ use offkey::{
     clock::{Clock as _, SystemClock},
     config::{Config, Overrides},
     domain::{ChangeId, Record, Topic},
-    log::{Log, Position},
+    log::{Log, LogError, Position},
     projection::{self, read::Reader},
     simulator::{Company, Simulator},
     sinks::webhook::signature::{SignatureKey, sign_all},
@@ -370,9 +370,16 @@ path = {archive:?}
         request(self.address, "POST /in/hr", &headers, body)
     }
 
-    /// Reports that `email` left, and takes nothing but 202 for an answer.
+    /// The same, as a sender does that is told to come again.
+    pub(crate) fn deliver(&self, id: &str, body: &[u8]) -> Answer {
+        until("a request to be answered", || {
+            self.send(id, body).filter(|answer| answer.status != 503)
+        })
+    }
+
+    /// Reports that `email` left, and takes nothing but 202 for an answer in the end.
     pub(crate) fn leave(&self, id: &str, email: &str) -> ChangeId {
-        let answer = self.send(id, &Self::body(email, "removed")).unwrap();
+        let answer = self.deliver(id, &Self::body(email, "removed"));
         assert_eq!(answer.status, 202, "{answer:?}");
         ChangeId::derive("hr", id)
     }
@@ -380,29 +387,40 @@ path = {archive:?}
     /// The log, opened beside the service.
     pub(crate) fn attach(&self) -> Arc<dyn Log> {
         let config = Config::load(Some(&self.config()), &Overrides::default()).unwrap();
-        offkey::app::attach_log(&config, Arc::new(SystemClock)).unwrap()
+        until("the log to be there", || {
+            let log = offkey::app::attach_log(&config, Arc::new(SystemClock));
+            log.inspect_err(|error| eprintln!("no log yet: {error}"))
+                .ok()
+        })
     }
 
     /// The records of `topics` in the order of the log.
     pub(crate) fn records(&self, topics: &[Topic]) -> Vec<Record> {
+        until("the records", || match self.try_records(topics) {
+            Err(error) if error.is_retriable() => None,
+            read => Some(read.unwrap()),
+        })
+    }
+
+    fn try_records(&self, topics: &[Topic]) -> Result<Vec<Record>, LogError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .unwrap();
         runtime.block_on(async {
             let log = self.attach();
-            let end = log.end().unwrap().within(topics);
+            let end = log.end()?.within(topics);
             let mut position = Position::default();
-            let mut follower = log.follow(topics, &position).unwrap();
+            let mut follower = log.follow(topics, &position)?;
             let mut records = Vec::new();
             while !position.has_reached(&end) {
                 let batch = tokio::time::timeout(PATIENCE, follower.next(1000)).await;
                 assert!(batch.is_ok(), "waited in vain for the end of the log");
-                let batch = batch.unwrap().unwrap();
+                let batch = batch.unwrap()?;
                 position = batch.through;
                 records.extend(batch.entries.into_iter().map(|entry| entry.record));
             }
-            records
+            Ok(records)
         })
     }
 
