@@ -44,7 +44,7 @@ pub(crate) const API_KEY: &str = "an-administrative-key";
 /// How often a condition is looked at.
 pub(crate) const GLANCE: Duration = Duration::from_millis(20);
 /// How long anything may take before a test gives up.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Looks until `ask` has an answer.
 pub(crate) fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
