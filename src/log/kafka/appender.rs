@@ -13,7 +13,9 @@ use rdkafka::{
     producer::{FutureProducer, FutureRecord, Producer as _},
 };
 
-use super::{cluster::Cluster, codec, events::Events, names::Names, settings::Settings};
+use super::{
+    cluster::Cluster, codec, events::Events, names::Names, settings::Settings, threads::spawn,
+};
 use crate::{
     domain::{Record, Topic},
     log::{Health, LogError},
@@ -48,10 +50,7 @@ impl Appender {
             health: Mutex::new(Health::Writable),
         });
         let watched = Arc::downgrade(&appender);
-        thread::Builder::new()
-            .name("offkey-kafka-health".to_owned())
-            .spawn(move || watch(&watched, &cluster))
-            .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))?;
+        spawn("health", move || watch(&watched, &cluster))?;
         Ok(appender)
     }
 

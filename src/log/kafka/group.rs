@@ -24,6 +24,7 @@ use super::{
     cluster::{PATIENCE, away},
     events::Events,
     hanging::do_offsets_hang,
+    threads::spawn,
 };
 use crate::{
     domain::Topic,
@@ -83,13 +84,10 @@ impl Group {
             stale: group.stale.clone(),
             stop: group.stop.clone(),
         };
-        thread::Builder::new()
-            .name("offkey-kafka-group".to_owned())
-            .spawn(move || {
-                work.run();
-                drop(leaving);
-            })
-            .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))?;
+        spawn("group", move || {
+            work.run();
+            drop(leaving);
+        })?;
         Ok(group)
     }
 

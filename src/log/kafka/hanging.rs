@@ -26,6 +26,7 @@ use super::{
     cluster::{PATIENCE, away},
     events::Events,
     producer::Producer,
+    threads::spawn,
 };
 use crate::{
     domain::Topic,
@@ -140,11 +141,7 @@ fn open(shared: &Shared) -> Result<BTreeMap<Partition, u64>, LogError> {
 /// those that nobody does, until `shared` ends.
 pub(super) fn watch(shared: &Arc<Shared>) -> Result<(), LogError> {
     let watched = Arc::downgrade(shared);
-    thread::Builder::new()
-        .name("offkey-kafka-hang".to_owned())
-        .spawn(move || look(&watched))
-        .map(drop)
-        .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))
+    spawn("hang", move || look(&watched))
 }
 
 fn look(watched: &Weak<Shared>) {

@@ -23,6 +23,7 @@ mod promises;
 mod reader;
 mod session;
 mod settings;
+mod threads;
 mod topics;
 mod transactions;
 

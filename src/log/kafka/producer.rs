@@ -4,13 +4,18 @@
 //! sent to it, it asks again only when some connection changes (`rd_kafka_coord_req`, librdkafka
 //! 2.12). So what may wait is done on a thread of its own. A step that is not back in time is left
 //! there with its client; the next producer under the same transactional id fences it.
+//!
+//! What the client has to tell (deliveries, and tokens it wants) is heard on another thread, which
+//! sleeps until there is something: `BaseProducer::poll` burns what is left of its last millisecond
+//! (rdkafka 0.39), and each `flush` wakes the threads of all brokers.
 
 use std::{
     cell::Cell,
     collections::BTreeMap,
     sync::{
         Arc,
-        mpsc::{self, RecvTimeoutError},
+        atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread,
     time::{Duration, Instant},
@@ -24,7 +29,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 
-use super::{Shared, codec, events::Events};
+use super::{Shared, codec, events::Events, threads::spawn};
 use crate::{
     domain::Record,
     log::{LogError, Partition},
@@ -32,14 +37,10 @@ use crate::{
 
 /// How much longer than it was told a step may take.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often the client is heard while a step is under way: some wait for what it has to tell.
-const HEAR: Duration = Duration::from_millis(5);
-/// How often to look whether the brokers have everything.
-const GLANCE: Duration = Duration::from_millis(1);
+/// For how long the client is heard before its thread looks whether it is still wanted.
+const HEAR: Duration = Duration::from_secs(1);
 /// How long to wait for room in the queue.
 const ROOM: Duration = Duration::from_millis(5);
-/// After how many records the client is heard: what was delivered takes its room until then.
-const HEAR_EVERY: usize = 100;
 
 type Step = Box<dyn FnOnce(&BaseProducer<Events>) + Send>;
 
@@ -77,11 +78,20 @@ impl From<ProducerError> for LogError {
 /// A producer that has ended what its predecessors under its transactional id left open.
 pub(super) struct Producer {
     shared: Arc<Shared>,
-    // Before the steps: the thread that does them ends with the last of the client.
+    // Before the steps: the last of the client ends on a thread of its own, which may take long.
     client: Arc<BaseProducer<Events>>,
     steps: mpsc::Sender<Step>,
     timeout: Duration,
+    /// How many records were put in.
+    sent: Cell<u64>,
     is_stuck: Cell<bool>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl Drop for Producer {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Relaxed);
+    }
 }
 
 impl Producer {
@@ -93,16 +103,24 @@ impl Producer {
         let client = client.map(Arc::new).map_err(ProducerError::from)?;
         let (steps, waiting) = mpsc::channel::<Step>();
         let acting = client.clone();
-        thread::Builder::new()
-            .name("offkey-kafka-step".to_owned())
-            .spawn(move || waiting.into_iter().for_each(|step| step(&acting)))
-            .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))?;
+        spawn("step", move || {
+            waiting.into_iter().for_each(|step| step(&acting));
+        })?;
+        let (hearing, is_over) = (client.clone(), Arc::<AtomicBool>::default());
+        let is_unwanted = is_over.clone();
+        spawn("hear", move || {
+            while !is_unwanted.load(Ordering::Relaxed) {
+                hearing.poll(HEAR);
+            }
+        })?;
         let producer = Self {
             shared: shared.clone(),
             client,
             steps,
             timeout,
+            sent: Cell::new(0),
             is_stuck: Cell::new(false),
+            is_over,
         };
         producer.act("its start", |client, timeout| {
             client.init_transactions(timeout)
@@ -142,16 +160,13 @@ impl Producer {
     }
 
     pub(super) fn put_all(&self, records: &[Record]) -> Result<(), ProducerError> {
-        for (count, record) in (1_usize..).zip(records) {
+        for record in records {
             let topic = self.shared.names.topic(record.topic);
             let message = BaseRecord::to(&topic)
                 .key(record.key.as_bytes())
                 .payload(&record.data[..])
                 .headers(codec::headers(record));
             self.send(message)?;
-            if count.is_multiple_of(HEAR_EVERY) {
-                self.client.poll(Duration::ZERO);
-            }
         }
         Ok(())
     }
@@ -161,32 +176,31 @@ impl Producer {
         let until = Instant::now() + self.timeout;
         loop {
             match self.client.send(record) {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    self.sent.set(self.sent.get() + 1);
+                    return Ok(());
+                }
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < until =>
                 {
                     record = back;
-                    self.client.poll(ROOM);
+                    thread::sleep(ROOM);
                 }
                 Err((error, _)) => return Err(error.into()),
             }
         }
     }
 
-    /// Waits until the brokers have what was put in. The library's own flush looks every 100 ms whether
-    /// they do, which would be the least that a transaction takes.
+    /// Waits until the brokers have what was put in, or said that they will not.
     pub(super) fn settle(&self) -> Result<(), ProducerError> {
-        let until = Instant::now() + self.timeout;
-        loop {
-            match self.client.flush(Duration::ZERO) {
-                Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut))
-                    if Instant::now() < until =>
-                {
-                    self.client.poll(GLANCE);
-                }
-                done => return Ok(done?),
-            }
+        if self
+            .client
+            .context()
+            .wait_for(self.sent.get(), self.timeout)
+        {
+            return Ok(());
         }
+        Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut).into())
     }
 
     /// Where the first record of the last transaction lies in each partition.
@@ -212,17 +226,11 @@ impl Producer {
         if self.is_stuck.get() || self.steps.send(step).is_err() {
             return Err(ProducerError::Stuck(name));
         }
-        let until = Instant::now() + timeout + GRACE;
-        loop {
-            match answer.recv_timeout(HEAR) {
-                Ok(result) => return Ok(result?),
-                Err(RecvTimeoutError::Timeout) if Instant::now() < until => {
-                    self.client.poll(Duration::ZERO);
-                }
-                Err(_) => {
-                    self.is_stuck.set(true);
-                    return Err(ProducerError::Stuck(name));
-                }
+        match answer.recv_timeout(timeout + GRACE) {
+            Ok(result) => Ok(result?),
+            Err(_) => {
+                self.is_stuck.set(true);
+                Err(ProducerError::Stuck(name))
             }
         }
     }

@@ -11,6 +11,7 @@ use super::{
     events::Events,
     handover::{Giver, Taker, pair},
     session::Session,
+    threads::spawn,
 };
 use crate::{
     domain::Topic,
@@ -40,10 +41,9 @@ impl Reader {
     ) -> Result<Self, LogError> {
         let (out, steps) = pair();
         let (position, given) = (from.clone(), from.clone());
-        thread::Builder::new()
-            .name("offkey-kafka-read".to_owned())
-            .spawn(move || Work::new(shared, scope, position, out).run())
-            .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))?;
+        spawn("read", move || {
+            Work::new(shared, scope, position, out).run()
+        })?;
         Ok(Self {
             steps,
             waiting: VecDeque::new(),

@@ -11,7 +11,6 @@ use std::{
         Arc,
         mpsc::{self as std_mpsc, RecvTimeoutError},
     },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -22,6 +21,7 @@ use super::{
     Shared, bookmark, hanging,
     producer::{Producer, ProducerError},
     promises::Promises,
+    threads::spawn,
 };
 use crate::{
     domain::Record,
@@ -64,10 +64,7 @@ impl Transactions {
             looked_at: Instant::now(),
             suspicion: 0,
         };
-        thread::Builder::new()
-            .name("offkey-kafka-commit".to_owned())
-            .spawn(move || work.run(&waiting))
-            .map_err(|error| LogError::Failed(format!("a thread cannot start: {error}")))?;
+        spawn("commit", move || work.run(&waiting))?;
         Ok(Self(jobs))
     }
 
