@@ -42,7 +42,7 @@ impl Reader {
         let (out, steps) = pair();
         let (position, given) = (from.clone(), from.clone());
         spawn("read", move || {
-            Work::new(shared, scope, position, out).run()
+            Work::new(shared, scope, position, out).run();
         })?;
         Ok(Self {
             steps,
