@@ -82,7 +82,7 @@ fn while_no_broker_answers_senders_are_told_to_come_again_and_then_all_is_well()
     // What the client library repeats dozens of times a second does not bury it.
     let messages = fleet.services[0].as_ref().unwrap().messages();
     assert!(messages.contains("the log does not take records"));
-    assert!(!messages.contains("AllBrokersDown"));
+    assert!(!messages.contains("Global error: AllBrokersDown"));
 }
 
 #[test]
