@@ -20,7 +20,7 @@ const MISSES: usize = 40_000;
 const HITS: usize = 2000;
 const KEYS_EACH: usize = 20;
 /// How large an outcome is where nothing tells yet.
-const OUTCOME: usize = 900;
+pub(crate) const OUTCOME: usize = 900;
 
 /// How fast changes become outputs, those that hit nothing and those that hit many keys.
 pub(crate) fn measure(bench: &mut Bench) -> anyhow::Result<()> {

@@ -3,7 +3,7 @@
 //!
 //! `cargo bench --bench offkey-kafka` runs everything, `cargo bench --bench offkey-kafka -- ingress
 //! two` only these; `people=50000` and `keys=1000000` make `mass` and `rebuild` larger, `rounds=1`
-//! everything shorter. It starts a broker of its own, prints a table and writes `target/bench-kafka.json`. A floor is a program that
+//! everything shorter. It starts a broker of its own and warms it, prints a table and writes `target/bench-kafka.json`. A floor is a program that
 //! does as little as possible with the same client library; floor and figure take turns, and
 //! medians count.
 
@@ -22,6 +22,7 @@ mod minimal_http;
 mod rebuild;
 mod service;
 mod two;
+mod warm;
 mod world;
 
 use std::io::Write as _;
@@ -81,6 +82,7 @@ fn main() -> anyhow::Result<()> {
             "{name:?} is nothing that is measured here"
         );
     }
+    warm::warm(&bench.cluster)?;
     let mut out = std::io::stdout();
     for (name, measure) in ALL {
         if wanted.is_empty() || wanted.iter().any(|one| one == name) {

@@ -17,7 +17,7 @@ use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
     message::{BorrowedMessage, Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer as _},
+    producer::{BaseRecord, DefaultProducerContext, Producer as _, ThreadedProducer},
 };
 use serde::Deserialize;
 
@@ -111,7 +111,7 @@ impl Minimal {
 
 struct Work {
     consumer: BaseConsumer,
-    producer: BaseProducer,
+    producer: ThreadedProducer<DefaultProducerContext>,
     input: String,
     outcomes: String,
     impacts: String,
@@ -122,7 +122,7 @@ struct Work {
 
 impl Work {
     fn new(place: &Place, owners: Owners, sizes: Sizes) -> anyhow::Result<Self> {
-        let producer: BaseProducer = ClientConfig::new()
+        let producer: ThreadedProducer<_> = ClientConfig::new()
             .set("bootstrap.servers", &place.brokers)
             .set("transactional.id", place.topic(Topic::Membership))
             .set("linger.ms", "0")
@@ -171,22 +171,11 @@ impl Work {
         for (partition, next) in next {
             offsets.add_partition_offset(&self.input, partition, Offset::Offset(next))?;
         }
-        self.settle()?;
         let group = self.consumer.group_metadata();
         let group = group.ok_or_else(|| anyhow::anyhow!("there is no group"))?;
         self.producer
             .send_offsets_to_transaction(&offsets, &group, TIMEOUT)?;
         Ok(self.producer.commit_transaction(TIMEOUT)?)
-    }
-
-    /// The library's own flush looks every 100 ms only.
-    fn settle(&self) -> anyhow::Result<()> {
-        let until = Instant::now() + TIMEOUT;
-        while self.producer.flush(Duration::ZERO).is_err() {
-            anyhow::ensure!(Instant::now() < until, "the brokers do not answer");
-            self.producer.poll(Duration::from_millis(1));
-        }
-        Ok(())
     }
 
     fn answer(&self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {
@@ -219,12 +208,11 @@ impl Work {
                     if Instant::now() < until =>
                 {
                     record = back;
-                    self.producer.poll(Duration::from_millis(5));
+                    thread::sleep(Duration::from_millis(5));
                 }
                 Err((error, _)) => return Err(error.into()),
             }
         }
-        self.producer.poll(Duration::ZERO);
         Ok(())
     }
 }

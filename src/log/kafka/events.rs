@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     error::Error,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -42,19 +42,8 @@ pub(super) struct Events {
     moved: AtomicBool,
     /// What went wrong last with a broker.
     trouble: Mutex<Option<String>>,
-    delivered: Mutex<Delivered>,
-    /// As many were delivered as somebody waits for.
-    enough: Condvar,
-}
-
-#[derive(Default)]
-struct Delivered {
-    /// How many records came to an end, whether brokers have them or not.
-    count: u64,
-    /// How many somebody waits for.
-    awaited: u64,
     /// Where the first record of a transaction lies, by topic and partition.
-    first: BTreeMap<(String, i32), i64>,
+    first: Mutex<BTreeMap<(String, i32), i64>>,
 }
 
 impl Events {
@@ -64,8 +53,7 @@ impl Events {
             tokens,
             moved: AtomicBool::new(false),
             trouble: Mutex::default(),
-            delivered: Mutex::default(),
-            enough: Condvar::new(),
+            first: Mutex::default(),
         }
     }
 
@@ -78,25 +66,8 @@ impl Events {
     /// Where the first record lies of those that were delivered since this was asked last, by topic
     /// and partition.
     pub(super) fn take_first(&self) -> BTreeMap<(String, i32), i64> {
-        std::mem::take(&mut self.delivered().first)
-    }
-
-    /// Waits until this many records came to an end, whether brokers have them or not; false when
-    /// they did not in time.
-    pub(super) fn wait_for(&self, count: u64, timeout: Duration) -> bool {
-        let mut delivered = self.delivered();
-        delivered.awaited = count;
-        let waited = self
-            .enough
-            .wait_timeout_while(delivered, timeout, |delivered| delivered.count < count);
-        let (_delivered, late) = waited.unwrap_or_else(PoisonError::into_inner);
-        !late.timed_out()
-    }
-
-    fn delivered(&self) -> MutexGuard<'_, Delivered> {
-        self.delivered
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut first)
     }
 
     /// Whether the group gave or took partitions since this was asked last.
@@ -179,18 +150,11 @@ impl ProducerContext for Events {
     type DeliveryOpaque = ();
 
     fn delivery(&self, result: &DeliveryResult<'_>, (): ()) {
-        let mut delivered = self.delivered();
-        delivered.count += 1;
-        if delivered.count == delivered.awaited {
-            self.enough.notify_all();
-        }
         match result {
             Ok(message) => {
+                let mut first = self.first.lock().unwrap_or_else(PoisonError::into_inner);
                 let place = (message.topic().to_owned(), message.partition());
-                let known = delivered
-                    .first
-                    .entry(place)
-                    .or_insert_with(|| message.offset());
+                let known = first.entry(place).or_insert_with(|| message.offset());
                 *known = message.offset().min(*known);
             }
             Err((error, _)) => {

@@ -5,9 +5,9 @@
 //! 2.12). So what may wait is done on a thread of its own. A step that is not back in time is left
 //! there with its client; the next producer under the same transactional id fences it.
 //!
-//! What the client has to tell (deliveries, and tokens it wants) is heard on another thread, which
-//! sleeps until there is something: `BaseProducer::poll` burns what is left of its last millisecond
-//! (rdkafka 0.39), and each `flush` wakes the threads of all brokers.
+//! What the client has to tell (deliveries, which a commit waits for, and tokens it wants) is heard on
+//! another thread, which sleeps until there is something: `BaseProducer::poll` burns what is left of its
+//! last millisecond (rdkafka 0.39), and each `flush` wakes the threads of all brokers.
 
 use std::{
     cell::Cell,
@@ -82,8 +82,6 @@ pub(super) struct Producer {
     client: Arc<BaseProducer<Events>>,
     steps: mpsc::Sender<Step>,
     timeout: Duration,
-    /// How many records were put in.
-    sent: Cell<u64>,
     is_stuck: Cell<bool>,
     is_over: Arc<AtomicBool>,
 }
@@ -118,7 +116,6 @@ impl Producer {
             client,
             steps,
             timeout,
-            sent: Cell::new(0),
             is_stuck: Cell::new(false),
             is_over,
         };
@@ -176,10 +173,7 @@ impl Producer {
         let until = Instant::now() + self.timeout;
         loop {
             match self.client.send(record) {
-                Ok(()) => {
-                    self.sent.set(self.sent.get() + 1);
-                    return Ok(());
-                }
+                Ok(()) => return Ok(()),
                 Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back))
                     if Instant::now() < until =>
                 {
@@ -191,16 +185,9 @@ impl Producer {
         }
     }
 
-    /// Waits until the brokers have what was put in, or said that they will not.
+    /// Waits until the brokers have what was put in, or said that they will not. A commit does by itself.
     pub(super) fn settle(&self) -> Result<(), ProducerError> {
-        if self
-            .client
-            .context()
-            .wait_for(self.sent.get(), self.timeout)
-        {
-            return Ok(());
-        }
-        Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut).into())
+        Ok(self.client.flush(self.timeout)?)
     }
 
     /// Where the first record of the last transaction lies in each partition.
