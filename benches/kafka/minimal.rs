@@ -30,6 +30,7 @@ use crate::{
 /// The most changes of one transaction.
 const MOST_CHANGES: usize = 500;
 const WAIT: Duration = Duration::from_millis(20);
+const GLANCE: Duration = Duration::from_millis(1);
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Whose keys are whose.
@@ -171,11 +172,22 @@ impl Work {
         for (partition, next) in next {
             offsets.add_partition_offset(&self.input, partition, Offset::Offset(next))?;
         }
+        self.settle()?;
         let group = self.consumer.group_metadata();
         let group = group.ok_or_else(|| anyhow::anyhow!("there is no group"))?;
         self.producer
             .send_offsets_to_transaction(&offsets, &group, TIMEOUT)?;
         Ok(self.producer.commit_transaction(TIMEOUT)?)
+    }
+
+    /// The library's own flush, which is part of a commit, looks every 100 ms only.
+    fn settle(&self) -> anyhow::Result<()> {
+        let until = Instant::now() + TIMEOUT;
+        while self.producer.in_flight_count() > 0 {
+            anyhow::ensure!(Instant::now() < until, "the brokers do not answer");
+            thread::sleep(GLANCE);
+        }
+        Ok(())
     }
 
     fn answer(&self, message: &BorrowedMessage<'_>) -> anyhow::Result<()> {

@@ -5,9 +5,9 @@
 //! 2.12). So what may wait is done on a thread of its own. A step that is not back in time is left
 //! there with its client; the next producer under the same transactional id fences it.
 //!
-//! What the client has to tell (deliveries, which a commit waits for, and tokens it wants) is heard on
-//! another thread, which sleeps until there is something: `BaseProducer::poll` burns what is left of its
-//! last millisecond (rdkafka 0.39), and each `flush` wakes the threads of all brokers.
+//! What the client has to tell (deliveries, and tokens it wants) is heard on another thread, which
+//! sleeps until there is something: `BaseProducer::poll` burns what is left of its last millisecond
+//! (rdkafka 0.39), and each `flush` wakes the threads of all brokers.
 
 use std::{
     cell::Cell,
@@ -39,6 +39,8 @@ use crate::{
 const GRACE: Duration = Duration::from_secs(5);
 /// For how long the client is heard before its thread looks whether it is still wanted.
 const HEAR: Duration = Duration::from_secs(1);
+/// How often to look whether the brokers have everything.
+const GLANCE: Duration = Duration::from_millis(1);
 /// How long to wait for room in the queue.
 const ROOM: Duration = Duration::from_millis(5);
 
@@ -185,9 +187,18 @@ impl Producer {
         }
     }
 
-    /// Waits until the brokers have what was put in, or said that they will not. A commit does by itself.
+    /// Waits until the brokers have what was put in, or said that they will not. Before a commit as
+    /// well: the library's own flush, which is part of it, then has nothing to wait for in its steps of
+    /// 100 ms.
     pub(super) fn settle(&self) -> Result<(), ProducerError> {
-        Ok(self.client.flush(self.timeout)?)
+        let until = Instant::now() + self.timeout;
+        while self.client.in_flight_count() > 0 {
+            if Instant::now() > until {
+                return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut).into());
+            }
+            thread::sleep(GLANCE);
+        }
+        Ok(())
     }
 
     /// Where the first record of the last transaction lies in each partition.

@@ -202,6 +202,7 @@ impl Work {
             .increment(u64::try_from(records).unwrap_or(u64::MAX));
         producer.begin()?;
         producer.put_all(&lost)?;
+        producer.settle()?;
         producer.commit()?;
         let first = producer.first();
         self.promises.clear();
@@ -269,7 +270,8 @@ impl Work {
             element.set_metadata(note.clone());
         }
         // The outputs travel while the offsets are noted.
-        producer.add_offsets(offsets, commit.proof.clone())
+        producer.add_offsets(offsets, commit.proof.clone())?;
+        producer.settle()
     }
 }
 
