@@ -3,9 +3,9 @@
 //!
 //! `cargo bench --bench offkey-kafka` runs everything, `cargo bench --bench offkey-kafka -- ingress
 //! two` only these; `people=50000` and `keys=1000000` make `mass` and `rebuild` larger, `rounds=1`
-//! everything shorter. It starts a broker of its own and warms it, prints a table and writes `target/bench-kafka.json`. A floor is a program that
-//! does as little as possible with the same client library; floor and figure take turns, and
-//! medians count.
+//! everything shorter. It starts a broker of its own and warms it, prints a table and writes
+//! `target/bench-kafka.json`. A floor is a program that does as little as possible with the same client
+//! library; floor and figure take turns, and medians count.
 
 mod cluster;
 mod delay;
