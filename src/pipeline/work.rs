@@ -54,8 +54,11 @@ impl Work {
             }
         }
         self.parts = share.numbers(Topic::Membership);
+        projection.hold(&self.parts)?;
         self.share = share;
         self.settled = Position::default();
+        // What was told is told of the partitions that were held then.
+        self.told.0 = Position::default();
         Ok(())
     }
 

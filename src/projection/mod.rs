@@ -43,6 +43,8 @@ use crate::{
 /// The most of our own records whose reading back is waited for. A process that lost its share of
 /// the work may never read some.
 const MOST_OWN: usize = 1 << 17;
+/// Under which name it is noted which parts are judged here.
+const HELD: &str = "held";
 const SCHEMA: &str = include_str!("schema.sql");
 
 /// The operator's words by which the log is read: whose account is whose, who leads.
@@ -275,6 +277,14 @@ impl Projection {
         }
         transaction.commit()?;
         Ok(())
+    }
+
+    /// Notes that this process judges the changes in `parts`, and others those elsewhere.
+    ///
+    /// # Errors
+    /// [`ProjectionError`] when the file cannot be written.
+    pub fn hold(&self, parts: &[u32]) -> Result<(), ProjectionError> {
+        Ok(put_meta(&self.db, HELD, &serde_json::to_string(parts)?)?)
     }
 
     /// Notes that the reports of `done` are made and what they wait for, and that what is `said` and

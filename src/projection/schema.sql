@@ -112,8 +112,8 @@ CREATE TABLE rejects (id TEXT PRIMARY KEY, part INTEGER NOT NULL, body TEXT NOT 
 CREATE TABLE stale (
     part INTEGER NOT NULL,     -- of the change
     change TEXT NOT NULL,
-    cause TEXT NOT NULL,       -- a partition of the log
-    next INTEGER NOT NULL,     -- the offset behind the record in it
+    cause TEXT NOT NULL,       -- a partition of the log, or 'look': one at a provider counts now
+    next INTEGER NOT NULL,     -- the offset behind the record in the partition
     PRIMARY KEY (part, change, cause)
 ) STRICT, WITHOUT ROWID;
 

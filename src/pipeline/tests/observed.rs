@@ -1,14 +1,19 @@
 //! What falls due, and what looks at a provider show.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use super::{impacts, key, now, owner, records, removal, run_at, run_until_settled, serve};
+use tokio::sync::watch;
+
+use super::{
+    impacts, key, now, owner, pipeline, records, removal, run_at, run_until_settled, serve,
+};
 use crate::{
+    clock::SystemClock,
     domain::{
         ChangeKind, Member, MembershipChange, Record, Status, Topic, inventory::SnapshotSummary,
         reminder::Reminder,
     },
-    log::Log as _,
+    log::{Log as _, Position},
     projection::{self, Projection, read::Reader},
 };
 
@@ -110,6 +115,32 @@ fn gone(time: jiff::Timestamp) -> Vec<Record> {
         key.to_record(time),
         look.to_record(),
     ]
+}
+
+#[tokio::test]
+async fn a_look_waits_to_be_counted_only_where_the_change_is_judged() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = serve(folder.path());
+    let first = [key("k1").to_record(now()), removal("e1").to_record(now())];
+    log.append(first.to_vec()).await.unwrap();
+    run_until_settled(folder.path(), log.clone()).await;
+    log.append(gone(now())).await.unwrap();
+
+    let (progress, _) = watch::channel(Position::default());
+    let pipeline = pipeline(folder.path(), log.clone(), Arc::new(SystemClock), progress);
+    let mut projection = pipeline.open_projection().unwrap();
+    let from = projection.position().unwrap();
+    let mut follower = log.follow(&Topic::ALL, &from).unwrap();
+    let batch = follower.next(gone(now()).len()).await.unwrap();
+    projection.apply(&batch, pipeline.lens()).unwrap();
+    projection.take_looks().unwrap();
+    let settled = [(0, log.end().unwrap())].into();
+    for (held, count) in [(&[0][..], 1), (&[][..], 0)] {
+        projection.hold(held).unwrap();
+        let db = projection::open_reader(folder.path()).unwrap();
+        let (waiting, _) = Reader::new(&db).unreported(&settled).unwrap();
+        assert_eq!(waiting, count, "{held:?}");
+    }
 }
 
 #[tokio::test]

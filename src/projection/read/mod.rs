@@ -249,11 +249,21 @@ impl<'a> Reader<'a> {
                    JOIN changes ON changes.id = stale.change";
         let mut statement = self.0.prepare_cached(sql)?;
         let mut rows = statement.query([])?;
+        let held: Option<Vec<u32>> = super::meta(self.0, super::HELD)?
+            .map(|held| serde_json::from_str(&held))
+            .transpose()?;
         let mut waiting: BTreeMap<String, i64> = BTreeMap::new();
         while let Some(row) = rows.next()? {
             let (part, cause, next): (u32, String, i64) = (row.get(0)?, row.get(2)?, row.get(3)?);
-            let done = settled.get(&part).zip(cause.parse().ok());
-            if done.is_none_or(|(done, cause)| done.next_in(cause) < next.cast_unsigned()) {
+            let is_done = match cause.parse() {
+                Ok(cause) => settled
+                    .get(&part)
+                    .is_some_and(|done| done.next_in(cause) >= next.cast_unsigned()),
+                // Looks count where the change is judged; what we waited for when we judged it is
+                // another's now.
+                Err(_) => held.as_ref().is_some_and(|held| !held.contains(&part)),
+            };
+            if !is_done {
                 waiting.insert(row.get(1)?, row.get(4)?);
             }
         }
