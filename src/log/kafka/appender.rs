@@ -1,16 +1,24 @@
 //! Appends durably, and says whether the brokers take records.
+//!
+//! A producer is made anew that can go on no more: after an error the library calls fatal, and when
+//! brokers that were away answer again and what waits for them does not get less. The library's client
+//! at times looks for none any more then. What waited was promised to nobody.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
-    sync::{Arc, Mutex, PoisonError, Weak},
+    mem,
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, Weak},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures_util::future::try_join_all;
 use rdkafka::{
     config::FromClientConfigAndContext as _,
     error::{KafkaError, RDKafkaErrorCode},
-    producer::{FutureProducer, FutureRecord, Producer as _},
+    producer::{DeliveryFuture, FutureProducer, FutureRecord, Producer as _},
 };
 
 use super::{
@@ -19,14 +27,18 @@ use super::{
 use crate::{
     domain::{Record, Topic},
     log::{Health, LogError},
+    telemetry::metrics as names,
 };
 
 /// How often the brokers are asked how they are.
 const GLANCE: Duration = Duration::from_secs(1);
+/// How long what waits may not get less while the brokers answer.
+const STILL: Duration = Duration::from_secs(10);
 
 /// The producer of what is not part of a commit.
 pub(super) struct Appender {
-    producer: FutureProducer<Events>,
+    producer: RwLock<FutureProducer<Events>>,
+    settings: Settings,
     names: Names,
     timeout: Duration,
     max_record: usize,
@@ -39,11 +51,9 @@ impl Appender {
         names: Names,
         cluster: Arc<Cluster>,
     ) -> Result<Arc<Self>, LogError> {
-        let events = Events::new("append", settings.tokens.clone());
-        let producer = FutureProducer::from_config_and_context(&settings.producer(), events)
-            .map_err(|error| LogError::Failed(error.to_string()))?;
         let appender = Arc::new(Self {
-            producer,
+            producer: RwLock::new(producer(settings)?),
+            settings: settings.clone(),
             names,
             timeout: settings.append_timeout,
             max_record: settings.max_record,
@@ -52,6 +62,10 @@ impl Appender {
         let watched = Arc::downgrade(&appender);
         spawn("health", move || watch(&watched, &cluster))?;
         Ok(appender)
+    }
+
+    fn producer(&self) -> RwLockReadGuard<'_, FutureProducer<Events>> {
+        self.producer.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) async fn append(&self, records: &[Record]) -> Result<(), LogError> {
@@ -64,16 +78,7 @@ impl Appender {
                 });
             }
         }
-        let mut deliveries = Vec::with_capacity(records.len());
-        for record in records {
-            let topic = self.names.topic(record.topic);
-            let message = FutureRecord::to(&topic)
-                .key(record.key.as_bytes())
-                .payload(&record.data[..])
-                .headers(codec::headers(record));
-            let sent = self.producer.send_result(message);
-            deliveries.push(sent.map_err(|(error, _)| self.refused(&error))?);
-        }
+        let deliveries = self.hand_over(records)?;
         let all = tokio::time::timeout(self.timeout, try_join_all(deliveries)).await;
         let all = all.map_err(|_| {
             // It may still arrive; the sender's repeat is the same record.
@@ -86,14 +91,68 @@ impl Appender {
         Ok(())
     }
 
+    fn hand_over(&self, records: &[Record]) -> Result<Vec<DeliveryFuture>, LogError> {
+        let producer = self.producer();
+        let sent = records.iter().map(|record| {
+            let topic = self.names.topic(record.topic);
+            let message = FutureRecord::to(&topic)
+                .key(record.key.as_bytes())
+                .payload(&record.data[..])
+                .headers(codec::headers(record));
+            let sent = producer.send_result(message);
+            sent.map_err(|(error, _)| self.refused(&error))
+        });
+        sent.collect()
+    }
+
     pub(super) fn health(&self) -> Health {
         self.lock().clone()
     }
 
     /// Waits until what was handed over is with the brokers.
     pub(super) fn flush(&self, timeout: Duration) {
-        if let Err(error) = self.producer.flush(timeout) {
+        if let Err(error) = self.producer().flush(timeout) {
             tracing::warn!(%error, "not everything reached the brokers before the end");
+        }
+    }
+
+    fn look(&self, cluster: &Cluster, queue: &mut Queue) {
+        if let Err(error) = cluster.count(Topic::Membership) {
+            drop(self.note(error.to_string()));
+            *queue = Queue::default();
+            return;
+        }
+        let (waiting, fatal) = {
+            let producer = self.producer();
+            (producer.in_flight_count(), producer.client().fatal_error())
+        };
+        if let Some((_, why)) = fatal {
+            self.renew(&why);
+        } else if waiting == 0 {
+            self.set(Health::Writable);
+        } else if self.health() == Health::Writable {
+            // Whoever waits too long says so.
+            *queue = Queue::default();
+        } else if queue.stands_still(waiting) {
+            *queue = Queue::default();
+            self.renew("the brokers answer, and what waits for them does not get less");
+        }
+    }
+
+    fn renew(&self, why: &str) {
+        tracing::warn!(why, "the producer of the log is made anew");
+        metrics::counter!(names::KAFKA_REBUILDS, "what" => "append").increment(1);
+        let left = producer(&self.settings).and_then(|anew| {
+            let mut known = self
+                .producer
+                .write()
+                .unwrap_or_else(PoisonError::into_inner);
+            let old = mem::replace(&mut *known, anew);
+            // A client that stands still may never come back from its end.
+            spawn("leave", move || drop(old))
+        });
+        if let Err(error) = left {
+            tracing::warn!(%error, "the producer of the log cannot be made anew yet");
         }
     }
 
@@ -107,8 +166,13 @@ impl Appender {
                 size: self.max_record,
                 most: self.max_record,
             },
-            // Nothing is wrong but that too many wait.
-            Some(RDKafkaErrorCode::QueueFull) => LogError::Unavailable(error.to_string()),
+            // Nothing is wrong but that too many wait, or that this one waited in a producer that was
+            // made anew.
+            Some(
+                RDKafkaErrorCode::QueueFull
+                | RDKafkaErrorCode::PurgeQueue
+                | RDKafkaErrorCode::PurgeInflight,
+            ) => LogError::Unavailable(error.to_string()),
             _ => self.note(error.to_string()),
         }
     }
@@ -134,14 +198,36 @@ impl Appender {
 
 /// Asks the brokers from time to time, so that a refusal ends by itself.
 fn watch(appender: &Weak<Appender>, cluster: &Cluster) {
+    let mut queue = Queue::default();
     while let Some(appender) = appender.upgrade() {
-        match cluster.count(Topic::Membership) {
-            Err(error) => drop(appender.note(error.to_string())),
-            // What waits since the brokers were away has to be with them first.
-            Ok(_) if appender.producer.in_flight_count() == 0 => appender.set(Health::Writable),
-            Ok(_) => {}
-        }
+        appender.look(cluster, &mut queue);
         drop(appender);
         thread::sleep(GLANCE);
     }
+}
+
+/// What waits for the brokers since they took nothing.
+#[derive(Default)]
+struct Queue {
+    /// The fewest that were seen, and when first.
+    fewest: Option<(i32, Instant)>,
+}
+
+impl Queue {
+    /// Whether it has not got shorter for long.
+    fn stands_still(&mut self, waiting: i32) -> bool {
+        match self.fewest {
+            Some((fewest, since)) if waiting >= fewest => since.elapsed() > STILL,
+            _ => {
+                self.fewest = Some((waiting, Instant::now()));
+                false
+            }
+        }
+    }
+}
+
+fn producer(settings: &Settings) -> Result<FutureProducer<Events>, LogError> {
+    let events = Events::new("append", settings.tokens.clone());
+    FutureProducer::from_config_and_context(&settings.producer(), events)
+        .map_err(|error| LogError::Failed(error.to_string()))
 }
