@@ -4,6 +4,7 @@
 //! the same outputs with the same ids.
 
 mod judge;
+mod settle;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -18,17 +19,13 @@ use crate::{
     catalogue::Catalogue,
     clock::Clock,
     correlation::Policy,
-    domain::{Record, Topic, quarantine::Quarantined},
+    domain::Topic,
     log::{Follower, Log, LogError, Position},
-    projection::{Lens, Projection, ProjectionError, Said, Waits},
-    shutdown::with_grace,
-    telemetry::metrics as names,
+    projection::{Lens, Projection, ProjectionError},
 };
 
 /// The most records taken in at once.
 const MOST_RECORDS: usize = 4000;
-/// The most changes judged between two commits.
-const MOST_CHANGES: usize = 500;
 
 /// How long to wait after the log refused.
 const REFUSED: Duration = Duration::from_millis(200);
@@ -214,62 +211,6 @@ impl Pipeline {
         Lens {
             policy: &self.policy,
             catalogue: &self.catalogue,
-        }
-    }
-
-    /// Makes every report that has to be made; false when the log does not take them now, or on
-    /// `shutdown`.
-    async fn settle(
-        &self,
-        projection: &mut Projection,
-        work: &mut Work,
-        shutdown: &CancellationToken,
-    ) -> Result<bool, PipelineError> {
-        loop {
-            let now = self.clock.now();
-            let stale = projection.stale(&work.parts, MOST_CHANGES, now)?;
-            let rejects = projection.rejects(&work.parts)?;
-            metrics::gauge!(names::STALE_CHANGES)
-                .set(u32::try_from(stale.len()).unwrap_or(u32::MAX));
-            let is_last = stale.len() < MOST_CHANGES;
-            if is_last {
-                work.settled = projection.position()?.within(&CAUSES);
-            }
-            let refused: Vec<Record> = rejects.iter().map(Quarantined::to_record).collect();
-            let judged = stale
-                .iter()
-                .take_while(|_| !shutdown.is_cancelled())
-                .map(|one| self.judge(one, now));
-            let (said, done): (Vec<Option<Said>>, Vec<Waits>) = judged.unzip();
-            if done.len() < stale.len() {
-                // Nothing was said yet: it stays stale, and is said after the next start.
-                return Ok(false);
-            }
-            let said: Vec<Said> = said.into_iter().flatten().collect();
-            let news = said
-                .iter()
-                .flat_map(|one| one.due.iter().chain(&one.records));
-            let outputs: Vec<Record> = refused.iter().chain(news).cloned().collect();
-            fail::fail_point!("pipeline.before-commit", |_| std::process::abort());
-            if !outputs.is_empty() || work.is_time_to_tell() {
-                match with_grace(shutdown, work.commit(outputs)).await {
-                    None => return Ok(false),
-                    Some(Err(error)) if error.is_retriable() => return Ok(false),
-                    Some(result) => result?,
-                }
-            }
-            fail::fail_point!("pipeline.after-commit", |_| std::process::abort());
-            if stale.is_empty() && rejects.is_empty() {
-                return Ok(true);
-            }
-            with_room(shutdown, || {
-                projection.settle(&done, &said, &refused, self.lens())
-            })
-            .await?;
-            fail::fail_point!("pipeline.after-settle", |_| std::process::abort());
-            if is_last {
-                return Ok(true);
-            }
         }
     }
 }

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{Projection, ProjectionError, put_meta};
 use crate::{
     correlation::{Awaited, PersonHistory, Policy, ownership::Look},
-    domain::{ChangeId, Record, passed::Passed, reminder::Reminder},
+    domain::{ChangeId, MembershipChange, Record, passed::Passed, reminder::Reminder},
 };
 
 type Done = Result<(), ProjectionError>;
@@ -179,22 +179,22 @@ pub(super) fn given(
     Ok(found.collect::<Result<_, _>>()?)
 }
 
-/// Adds when the person's changes were heard of, and up to when time has passed for them.
-pub(super) fn add_times(db: &Connection, history: &mut PersonHistory) -> Done {
+/// Adds the person's changes, when they were heard of, and up to when time has passed for them.
+pub(super) fn add_changes(db: &Connection, history: &mut PersonHistory) -> Done {
     let mut rows = db.prepare_cached(
-        "SELECT changes.id, changes.recorded_at, passed.at FROM changes
-         LEFT JOIN passed ON passed.change = changes.id WHERE changes.person = ?1",
+        "SELECT changes.body, changes.recorded_at, passed.at FROM changes
+         LEFT JOIN passed ON passed.change = changes.id WHERE changes.person = ?1
+         ORDER BY changes.id",
     )?;
     let mut found = rows.query([&history.person])?;
     while let Some(row) = found.next()? {
-        let id: String = row.get(0)?;
-        let Ok(change) = id.parse::<ChangeId>() else {
-            continue;
-        };
-        history.heard.insert(change, moment(row.get(1)?));
+        let body = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+        let change: MembershipChange = serde_json::from_str(body)?;
+        history.heard.insert(change.id, moment(row.get(1)?));
         if let Some(at) = row.get::<_, Option<i64>>(2)? {
-            history.passed.insert(change, moment(at));
+            history.passed.insert(change.id, moment(at));
         }
+        history.changes.push(change);
     }
     Ok(())
 }

@@ -10,8 +10,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde::de::DeserializeOwned;
 
 use super::{
-    ProjectionError, Stale,
-    awaited::{MOST_DUE, add_look, add_times, given},
+    ProjectionError, Stale, Waiting,
+    awaited::{MOST_DUE, add_changes, add_look, given},
     robots,
 };
 use crate::{
@@ -19,31 +19,38 @@ use crate::{
         PersonHistory, Published,
         ownership::{AccountName, Departure, Moment},
     },
-    domain::{ChangeKind, Key, Member, MembershipChange, inventory::SnapshotSummary},
+    domain::{ChangeId, ChangeKind, Key, Member, MembershipChange, inventory::SnapshotSummary},
 };
 
-/// Stale changes in `parts`, a JSON array, and some for which something fell due up to `now`, with
-/// everything their reports depend on.
+/// How many keys the people of the changes may have that are gathered at once.
+const MOST_KEYS: usize = 20_000;
+
+/// Stale changes in `parts`, and some for which something fell due up to `now`, with everything
+/// their reports depend on.
 pub(super) fn stale(
     db: &Connection,
-    parts: &str,
+    parts: &[u32],
+    besides: &[ChangeId],
     most: usize,
     now: Timestamp,
-) -> Result<Vec<Stale>, ProjectionError> {
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
+) -> Result<Waiting, ProjectionError> {
+    let parts = serde_json::to_string(parts)?;
+    let besides = serde_json::to_string(besides)?;
+    let limit = i64::try_from(most).unwrap_or(i64::MAX);
     let rows: Vec<(String, String, String, String, u32)> = db
         .prepare_cached(
             "SELECT changes.id, changes.body, changes.partition_key, changes.person, due.part
              FROM (SELECT * FROM (SELECT DISTINCT part, change FROM stale
-                   WHERE part IN (SELECT value FROM json_each(?1)) LIMIT ?2)
+                   WHERE part IN (SELECT value FROM json_each(?1))
+                   AND change NOT IN (SELECT value FROM json_each(?5)) LIMIT ?2)
                    UNION
                    SELECT * FROM (SELECT part, change FROM due
                    WHERE part IN (SELECT value FROM json_each(?1)) AND at <= ?3
-                   LIMIT ?4)) due
+                   AND change NOT IN (SELECT value FROM json_each(?5)) LIMIT ?4)) due
              JOIN changes ON changes.id = due.change",
         )?
         .query_map(
-            params![parts, most, now.as_microsecond(), MOST_DUE],
+            params![parts, limit, now.as_microsecond(), MOST_DUE, besides],
             |row| {
                 Ok((
                     row.get(0)?,
@@ -57,6 +64,8 @@ pub(super) fn stale(
         .collect::<Result<_, _>>()?;
     // One person's changes come together more often than not.
     let mut known: BTreeMap<String, Arc<PersonHistory>> = BTreeMap::new();
+    let mut is_all = rows.len() < most;
+    let mut keys = 0;
     let mut all = Vec::with_capacity(rows.len());
     for (id, body, partition_key, person, part) in rows {
         let history = match known.get(&person) {
@@ -67,6 +76,11 @@ pub(super) fn stale(
                 history
             }
         };
+        keys += history.keys.len();
+        if keys > MOST_KEYS && !all.is_empty() {
+            is_all = false;
+            break;
+        }
         let change: MembershipChange = serde_json::from_str(&body)?;
         all.push(Stale {
             change,
@@ -77,7 +91,7 @@ pub(super) fn stale(
             reminded: given(db, &id)?,
         });
     }
-    Ok(all)
+    Ok(Waiting { stale: all, is_all })
 }
 
 /// Everything known of `person`, who may be one of several.
@@ -86,17 +100,12 @@ pub(super) fn of_person(db: &Connection, person: &str) -> Result<PersonHistory, 
         person: person.to_owned(),
         ..PersonHistory::default()
     };
-    history.changes = bodies(
-        db,
-        "SELECT body FROM changes WHERE person = ?1 ORDER BY id",
-        [person],
-    )?;
+    add_changes(db, &mut history)?;
     history.previews = bodies(
         db,
         "SELECT body FROM previews WHERE person = ?1 ORDER BY id",
         [person],
     )?;
-    add_times(db, &mut history)?;
     history.candidates = candidates(db, person)?;
     accounts(db, &mut history)?;
     robots::behind(db, &mut history)?;
@@ -145,16 +154,28 @@ pub(super) fn candidates(db: &Connection, name: &str) -> Result<Vec<String>, Pro
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
+/// Whether `name` can mean several people, or is one of those whom another can mean.
+pub(super) fn is_ambiguous(db: &Connection, name: &str) -> Result<bool, ProjectionError> {
+    let mut any = db.prepare_cached(
+        "SELECT 1 FROM ambiguous WHERE name = ?1
+         UNION ALL SELECT 1 FROM ambiguous WHERE candidate = ?1",
+    )?;
+    Ok(any.exists([name])?)
+}
+
 /// Adds the person's accounts, those that can be theirs, and the keys these made.
 fn accounts(db: &Connection, history: &mut PersonHistory) -> Result<(), ProjectionError> {
     let mut rows = Vec::new();
-    let mut accounts = db.prepare_cached(
+    let mut accounts = db.prepare_cached(if is_ambiguous(db, &history.person)? {
         "SELECT id, system, account, name, person FROM accounts
          WHERE in_inventory AND (person = ?1
              OR person IN (SELECT candidate FROM ambiguous WHERE name = ?1)
              OR person IN (SELECT name FROM ambiguous WHERE candidate = ?1))
-         ORDER BY system, account",
-    )?;
+         ORDER BY system, account"
+    } else {
+        "SELECT id, system, account, name, person FROM accounts
+         WHERE in_inventory AND person = ?1 ORDER BY system, account"
+    })?;
     let mut found = accounts.query([&history.person])?;
     while let Some(row) = found.next()? {
         rows.push(row.get::<_, i64>(0)?);

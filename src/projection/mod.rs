@@ -35,7 +35,8 @@ use crate::{
     catalogue::Catalogue,
     correlation::{PersonHistory, Policy, Published},
     domain::{
-        MembershipChange, Record, Report, Topic, quarantine::Quarantined, record::UnreadableRecord,
+        ChangeId, MembershipChange, Record, Report, Topic, quarantine::Quarantined,
+        record::UnreadableRecord,
     },
     log::{Batch, Position},
 };
@@ -88,6 +89,15 @@ impl ProjectionError {
         };
         error.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
     }
+}
+
+/// Changes whose reports have to be made.
+#[derive(Debug)]
+pub struct Waiting {
+    /// Those that come first.
+    pub stale: Vec<Stale>,
+    /// Whether there are no more than these.
+    pub is_all: bool,
 }
 
 /// A change whose report has to be made.
@@ -226,20 +236,21 @@ impl Projection {
         Ok(())
     }
 
-    /// The changes in `parts` whose report has to be made, at most `most`, and some for which
-    /// something fell due up to `now`.
+    /// The changes in `parts` whose report has to be made, `besides` some, and some for which
+    /// something fell due up to `now`: at most about `most`, and fewer who have very many keys.
     ///
     /// # Errors
     /// [`ProjectionError`] when the file cannot be read.
     pub fn stale(
         &self,
         parts: &[u32],
+        besides: &[ChangeId],
         most: usize,
         now: Timestamp,
-    ) -> Result<Vec<Stale>, ProjectionError> {
+    ) -> Result<Waiting, ProjectionError> {
         // One transaction: otherwise every question takes the file's lock and lets it go.
         let transaction = self.db.unchecked_transaction()?;
-        history::stale(&transaction, &serde_json::to_string(parts)?, most, now)
+        history::stale(&transaction, parts, besides, most, now)
     }
 
     /// What was in `parts`, cannot be used, and has to go to quarantine.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Transaction};
 
 use super::{Lens, ProjectionError, history::keys_of, people::Seed, touch::Touched};
 use crate::{
@@ -23,6 +23,10 @@ type Done = Result<(), ProjectionError>;
 /// Whoever an anchor names.
 const NAMED: &str = "SELECT person FROM accounts WHERE system || ':' || account = ?1
                      UNION SELECT person FROM addresses WHERE email = ?1";
+
+// Most who run this have decided nothing of the kind, and are asked nothing more.
+const ANY_BEHIND: &str = "SELECT 1 FROM decision_behind LIMIT 1";
+const ANY_DECISION: &str = "SELECT 1 FROM decision_anchors LIMIT 1";
 
 /// Takes in which humans stand behind a service account.
 pub(super) fn decided(
@@ -74,8 +78,7 @@ pub(super) fn named(
 
 /// The humans behind `person`, who may be a service account.
 pub(super) fn humans_behind(db: &Connection, person: &str) -> Result<Vec<String>, ProjectionError> {
-    let mut any = db.prepare_cached("SELECT 1 FROM decision_behind LIMIT 1")?;
-    if !any.exists([])? {
+    if !exists(db, ANY_BEHIND)? {
         return Ok(Vec::new());
     }
     strings(
@@ -89,6 +92,9 @@ pub(super) fn humans_behind(db: &Connection, person: &str) -> Result<Vec<String>
 
 /// Adds the keys of the service accounts behind which the person stands.
 pub(super) fn behind(db: &Connection, history: &mut PersonHistory) -> Done {
+    if !exists(db, ANY_BEHIND)? {
+        return Ok(());
+    }
     let sql =
         "SELECT DISTINCT b.anchor FROM addresses a JOIN decision_behind b ON b.email = a.email
                JOIN decisions d ON d.key = b.decision
@@ -154,16 +160,7 @@ fn service(
     db: &Connection,
     history: &PersonHistory,
 ) -> Result<Option<ServiceAccount>, ProjectionError> {
-    let mut decision = db.prepare_cached(
-        "SELECT d.body FROM decision_anchors a JOIN decisions d ON d.key = a.decision
-         WHERE a.anchor IN (SELECT system || ':' || account FROM accounts WHERE person = ?1
-                            UNION ALL SELECT email FROM addresses WHERE person = ?1)
-         AND NOT d.undone AND d.key GLOB 'people/service-account/*' ORDER BY d.key LIMIT 1",
-    )?;
-    let found: Option<String> = decision
-        .query_row(params![history.person], |row| row.get(0))
-        .optional()?;
-    if let Some(body) = found {
+    if let Some(body) = decision_of(db, &history.person)? {
         let decision: PeopleDecision = serde_json::from_str(&body)?;
         let Decided::ServiceAccount { mut behind, .. } = decision.what else {
             return Ok(None);
@@ -185,6 +182,25 @@ fn service(
         because: format!("{} keeps a {} for it", key.provider, key.class),
         behind: Vec::new(),
     }))
+}
+
+/// The decision by which `person` is a service account.
+fn decision_of(db: &Connection, person: &str) -> Result<Option<String>, ProjectionError> {
+    if !exists(db, ANY_DECISION)? {
+        return Ok(None);
+    }
+    let mut decision = db.prepare_cached(
+        "SELECT d.body FROM decision_anchors a JOIN decisions d ON d.key = a.decision
+         WHERE a.anchor IN (SELECT system || ':' || account FROM accounts WHERE person = ?1
+                            UNION ALL SELECT email FROM addresses WHERE person = ?1)
+         AND NOT d.undone AND d.key GLOB 'people/service-account/*' ORDER BY d.key LIMIT 1",
+    )?;
+    let found = decision.query_row([person], |row| row.get(0));
+    Ok(found.optional()?)
+}
+
+fn exists(db: &Connection, sql: &str) -> Result<bool, ProjectionError> {
+    Ok(db.prepare_cached(sql)?.exists([])?)
 }
 
 fn strings(db: &Connection, sql: &str, of: &str) -> Result<Vec<String>, ProjectionError> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use rusqlite::{Transaction, params};
 
-use super::{ProjectionError, people::LastShown, robots};
+use super::{ProjectionError, history::is_ambiguous, people::LastShown, robots};
 use crate::{
     domain::{ChangeKind, Key, MembershipChange},
     log::Partition,
@@ -67,12 +67,15 @@ impl Touched {
             *latest = next.max(*latest);
         }
         for ((person, partition), next) in self.people {
-            db.prepare_cached(
+            db.prepare_cached(if is_ambiguous(db, &person)? {
                 "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE person = ?1
                  OR person IN (SELECT name FROM ambiguous WHERE candidate = ?1)
                  OR person IN (SELECT candidate FROM ambiguous WHERE name = ?1)
-                 ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
-            )?
+                 ON CONFLICT DO UPDATE SET next = max(next, excluded.next)"
+            } else {
+                "INSERT INTO stale SELECT part, id, ?2, ?3 FROM changes WHERE person = ?1
+                 ON CONFLICT DO UPDATE SET next = max(next, excluded.next)"
+            })?
             .execute(params![person, partition.to_string(), next.cast_signed()])?;
         }
         for ((provider, project, partition), next) in self.projects {

@@ -110,7 +110,10 @@ pub(crate) fn tell(batches: &[Vec<Record>], catalogue: &Catalogue) -> Heard {
 
 fn settle(projection: &mut Projection, lens: Lens<'_>, said: &mut BTreeMap<String, Vec<Report>>) {
     // No moment ever passes here.
-    let stale = projection.stale(&[0], 1000, Timestamp::MIN).unwrap();
+    let stale = projection
+        .stale(&[0], &[], 1000, Timestamp::MIN)
+        .unwrap()
+        .stale;
     let mut news = Vec::new();
     for one in &stale {
         let report = correlate(&Inputs {

@@ -52,7 +52,7 @@ async fn a_change_that_another_called_done_and_that_has_no_outcome_gets_one() {
 async fn what_this_process_said_before_and_the_log_does_not_hold_is_said_again() {
     let folder = tempfile::tempdir().unwrap();
     let (log, pipeline, mut projection) = read(folder.path()).await;
-    let stale = projection.stale(&[0], 1, now()).unwrap();
+    let stale = projection.stale(&[0], &[], 1, now()).unwrap().stale;
     let (said, waits) = pipeline.judge(&stale[0], now());
     let said = [said.unwrap()];
     projection

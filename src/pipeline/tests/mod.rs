@@ -2,6 +2,7 @@
 
 mod late;
 mod lost;
+mod many;
 mod observed;
 
 use std::{path::Path, sync::Arc};
@@ -9,7 +10,10 @@ use std::{path::Path, sync::Arc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{MOST_CHANGES, Pipeline};
+use super::{
+    Pipeline,
+    settle::{self, MOST_CHANGES},
+};
 use crate::{
     catalogue::Catalogue,
     clock::{Clock, ManualClock, SystemClock},
