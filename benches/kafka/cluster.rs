@@ -26,7 +26,7 @@ use crate::{
 /// The most records of one append.
 const STEP: usize = 2000;
 /// How the broker runs.
-const JAVA_OPTIONS: &str = "-XX:+UseSerialGC -Xms768m -Xmx768m";
+const JAVA_OPTIONS: &str = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xms768m -Xmx768m";
 
 /// One broker that ends with this process.
 pub(crate) struct Cluster {

@@ -3,9 +3,12 @@
 //! What was read while the other side was busy is one step, however often it came: a queue of steps
 //! would make every record wait for as many commits as steps lie before it.
 
-use std::sync::{
-    Arc, Condvar, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use tokio::sync::Notify;
@@ -14,6 +17,11 @@ use crate::log::{Batch, LogError};
 
 /// How many records may wait; what was read at once may go beyond it.
 const ROOM: usize = 4000;
+/// How many times at most to read while the other side works on one step. Each time the brokers look
+/// into every partition.
+const READS_PER_TURN: u32 = 8;
+/// The longest pause between two.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
 #[derive(Default)]
 struct State {
@@ -23,6 +31,9 @@ struct State {
     end: Option<LogError>,
     /// The reading side is gone.
     is_over: bool,
+    /// How long the other side worked on the last step, when the next was there at once.
+    turn: Duration,
+    taken_at: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -55,6 +66,15 @@ impl Giver {
     /// Whether nobody takes any more.
     pub(super) fn is_unwanted(&self) -> bool {
         self.0.is_unwanted.load(Ordering::Acquire)
+    }
+
+    /// How long to leave what comes with the brokers: the other side is busy, and gets it in time.
+    pub(super) fn pause(&self) -> Duration {
+        let state = self.0.lock();
+        match state.step {
+            Some(_) => (state.turn / READS_PER_TURN).min(LONGEST_PAUSE),
+            None => Duration::ZERO,
+        }
     }
 
     /// Adds to what waits, when there is room; false when nobody takes any more.
@@ -102,10 +122,14 @@ impl Drop for Giver {
 impl Taker {
     /// All that waits; waits for it. Dropping the future loses nothing.
     pub(super) async fn take(&self) -> Result<Batch, LogError> {
+        let mut has_waited = false;
         loop {
             {
                 let mut state = self.0.lock();
                 if let Some(step) = state.step.take() {
+                    let last = state.taken_at.replace(Instant::now());
+                    let worked = last.filter(|_| !has_waited).map(|last| last.elapsed());
+                    state.turn = worked.unwrap_or_default();
                     self.0.taken.notify_one();
                     return Ok(step);
                 }
@@ -116,6 +140,7 @@ impl Taker {
                     return Err(LogError::Closed);
                 }
             }
+            has_waited = true;
             self.0.filled.notified().await;
         }
     }
@@ -134,7 +159,7 @@ impl Drop for Taker {
 mod tests {
     use std::thread;
 
-    use super::{ROOM, pair};
+    use super::{LONGEST_PAUSE, ROOM, pair};
     use crate::{
         domain::{Record, Topic},
         log::{Batch, Entry, LogError, Partition},
@@ -163,6 +188,22 @@ mod tests {
         assert_eq!(offsets, [0, 1, 2, 3, 4]);
         assert_eq!(step.through.next_in(Partition::WHOLE), 5);
         assert!(matches!(taker.take().await, Err(LogError::Moved)));
+    }
+
+    #[tokio::test]
+    async fn who_reads_leaves_records_with_the_brokers_only_while_the_other_side_is_busy() {
+        let (giver, taker) = pair();
+        assert!(giver.pause().is_zero());
+        let waiting = tokio::spawn(async move { taker.take().await.map(|_| taker) });
+        tokio::task::yield_now().await;
+        assert!(giver.give(batch(0, 1)));
+        let taker = waiting.await.unwrap().unwrap();
+        assert!(giver.give(batch(1, 2)));
+        assert!(giver.pause().is_zero(), "the other side waited just now");
+        taker.take().await.unwrap();
+        assert!(giver.pause().is_zero(), "nothing waits");
+        assert!(giver.give(batch(2, 3)));
+        assert!(!giver.pause().is_zero() && giver.pause() <= LONGEST_PAUSE);
     }
 
     #[tokio::test]

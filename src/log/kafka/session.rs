@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -86,6 +87,7 @@ impl Session {
 
     pub(super) fn run(mut self, work: &mut Work) -> Result<Never, Fault> {
         loop {
+            thread::sleep(work.out.pause());
             let entries = self.take(work)?;
             let mut position = work.position.clone();
             for entry in &entries {

@@ -49,6 +49,19 @@ impl Stage {
         self.appender.append(&[record]).await
     }
 
+    /// Until one is taken, or the test has run for too long: a client may take its time to begin.
+    async fn until_taken(&self) {
+        let mut last = None;
+        for _ in 0..60 {
+            match self.append().await {
+                Ok(()) => return,
+                Err(error) => last = Some(error),
+            }
+            tokio::time::sleep(GLANCE).await;
+        }
+        unreachable!("{last:?}");
+    }
+
     /// Until it is as it is to be, or the test has run for too long.
     fn until_writable(&self) {
         for _ in 0..3000 {
@@ -64,20 +77,20 @@ impl Stage {
 #[tokio::test]
 async fn a_fatal_error_ends_a_producer_and_not_the_log() {
     let stage = Stage::set();
-    stage.append().await.unwrap();
+    stage.until_taken().await;
     stage.fail_with(
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_OUT_OF_ORDER_SEQUENCE_NUMBER,
         1,
     );
     assert!(stage.append().await.is_err());
     stage.until_writable();
-    stage.append().await.unwrap();
+    stage.until_taken().await;
 }
 
 #[tokio::test]
 async fn what_stands_still_while_the_brokers_answer_is_given_up() {
     let stage = Stage::set();
-    stage.append().await.unwrap();
+    stage.until_taken().await;
     stage.fail_with(
         RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS,
         100_000,
@@ -86,5 +99,5 @@ async fn what_stands_still_while_the_brokers_answer_is_given_up() {
     // Nobody has mended anything.
     stage.until_writable();
     stage.brokers.clear_request_errors(RDKafkaApiKey::Produce);
-    stage.append().await.unwrap();
+    stage.until_taken().await;
 }
