@@ -25,7 +25,8 @@ use crate::{
 
 /// The most records of one append.
 const STEP: usize = 2000;
-/// How the broker runs.
+/// How the broker runs: with room, and with the first compiler alone, because the second takes half a
+/// processor for minutes.
 const JAVA_OPTIONS: &str = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xms768m -Xmx768m";
 
 /// One broker that ends with this process.
@@ -70,7 +71,7 @@ impl Drop for Cluster {
 
 fn script(command: &str, folder: &Path, more: &[&str]) -> anyhow::Result<String> {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka");
-    // The tests' broker starts quickly and never gets fast; this one may.
+    // The tests' broker has less room; whoever measures for long says what suits them.
     let java = std::env::var("KAFKA_JAVA_OPTIONS").unwrap_or_else(|_| JAVA_OPTIONS.to_owned());
     let output = Command::new(script)
         .env("KAFKA_JAVA_OPTIONS", java)
