@@ -1,7 +1,7 @@
 //! Makes every report that has to be made, step by step.
 //!
-//! The log takes its time for a step. Meanwhile the next is judged: it is about other changes, and
-//! what is said about one change makes no other report another one.
+//! The log takes its time for a step. Meanwhile the one before is noted and the next is judged: it is
+//! about other changes, and what is said about one change makes no other report another one.
 
 use futures_util::future::join;
 use tokio_util::sync::CancellationToken;
@@ -52,6 +52,8 @@ impl Pipeline {
         work: &mut Work,
         shutdown: &CancellationToken,
     ) -> Result<bool, PipelineError> {
+        // What is in the log, and not noted yet.
+        let mut said = None;
         let mut next = self.step(projection, &work.parts, None, shutdown)?;
         while let Some(step) = next {
             let is_last = step.settled.is_some();
@@ -64,13 +66,14 @@ impl Pipeline {
             if !outputs.is_empty() || work.is_time_to_tell() {
                 let parts = work.parts.clone();
                 let commit = with_grace(shutdown, work.commit(outputs));
-                let judging = async {
+                let meanwhile = async {
+                    self.note(projection, said.take(), shutdown).await?;
                     if is_last {
                         return Ok(None);
                     }
                     self.step(projection, &parts, Some(&step), shutdown)
                 };
-                let (committed, judged) = join(commit, judging).await;
+                let (committed, judged) = join(commit, meanwhile).await;
                 match committed {
                     None => return Ok(false),
                     Some(Err(error)) if error.is_retriable() => return Ok(false),
@@ -79,23 +82,41 @@ impl Pipeline {
                 ahead = judged?;
             }
             fail::fail_point!("pipeline.after-commit", |_| std::process::abort());
-            if step.is_empty() {
-                return Ok(true);
-            }
-            with_room(shutdown, || {
-                projection.settle(&step.done, &step.said, &step.refused, self.lens())
-            })
-            .await?;
-            fail::fail_point!("pipeline.after-settle", |_| std::process::abort());
+            self.note(projection, said.take(), shutdown).await?;
             if is_last {
+                self.note(projection, Some(step), shutdown).await?;
                 return Ok(true);
             }
             next = match ahead {
-                Some(step) => Some(step),
-                None => self.step(projection, &work.parts, None, shutdown)?,
+                Some(ahead) => {
+                    said = Some(step);
+                    Some(ahead)
+                }
+                None => {
+                    self.note(projection, Some(step), shutdown).await?;
+                    self.step(projection, &work.parts, None, shutdown)?
+                }
             };
         }
         Ok(false)
+    }
+
+    /// Notes that a step is in the log.
+    async fn note(
+        &self,
+        projection: &mut Projection,
+        step: Option<Step>,
+        shutdown: &CancellationToken,
+    ) -> Result<(), PipelineError> {
+        let Some(step) = step.filter(|step| !step.is_empty()) else {
+            return Ok(());
+        };
+        with_room(shutdown, || {
+            projection.settle(&step.done, &step.said, &step.refused, self.lens())
+        })
+        .await?;
+        fail::fail_point!("pipeline.after-settle", |_| std::process::abort());
+        Ok(())
     }
 
     /// Judges what is to be said next, behind a step on its `way`; nothing on `shutdown`: what is
