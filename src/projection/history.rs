@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How many keys the people of the changes may have that are gathered at once.
-const MOST_KEYS: usize = 20_000;
+const MOST_KEYS: usize = 5000;
 
 /// Stale changes in `parts`, and some for which something fell due up to `now`, with everything
 /// their reports depend on.

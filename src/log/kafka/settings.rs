@@ -176,10 +176,11 @@ impl Settings {
             ("auto.offset.reset", "error"),
             ("fetch.wait.max.ms", "250"),
             ("fetch.error.backoff.ms", "100"),
-            // What was fetched is read first: each fetch names every partition, and costs the brokers
-            // a millisecond.
+            // Behind a reader that pauses nothing more is fetched: each fetch names every partition,
+            // and costs the brokers a millisecond. Not fewer than 20: the client asks for some
+            // partitions only when it is at the limit, and the others wait until that is answered.
             ("fetch.queue.backoff.ms", "5"),
-            ("queued.min.messages", "1"),
+            ("queued.min.messages", "20"),
             ("queued.max.messages.kbytes", "16384"),
             ("check.crcs", "true"),
         ])
