@@ -126,14 +126,16 @@ impl Appender {
             let producer = self.producer();
             (producer.in_flight_count(), producer.client().fatal_error())
         };
+        // Whoever waits too long says so.
+        let is_refused = waiting > 0 && self.health() != Health::Writable;
+        if !is_refused {
+            *queue = Queue::default();
+        }
         if let Some((_, why)) = fatal {
             self.renew(&why);
         } else if waiting == 0 {
             self.set(Health::Writable);
-        } else if self.health() == Health::Writable {
-            // Whoever waits too long says so.
-            *queue = Queue::default();
-        } else if queue.stands_still(waiting) {
+        } else if is_refused && queue.stands_still(waiting) {
             *queue = Queue::default();
             self.renew("the brokers answer, and what waits for them does not get less");
         }
