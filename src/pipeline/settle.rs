@@ -83,20 +83,15 @@ impl Pipeline {
             }
             fail::fail_point!("pipeline.after-commit", |_| std::process::abort());
             self.note(projection, said.take(), shutdown).await?;
+            if ahead.is_some() {
+                (said, next) = (Some(step), ahead);
+                continue;
+            }
+            self.note(projection, Some(step), shutdown).await?;
             if is_last {
-                self.note(projection, Some(step), shutdown).await?;
                 return Ok(true);
             }
-            next = match ahead {
-                Some(ahead) => {
-                    said = Some(step);
-                    Some(ahead)
-                }
-                None => {
-                    self.note(projection, Some(step), shutdown).await?;
-                    self.step(projection, &work.parts, None, shutdown)?
-                }
-            };
+            next = self.step(projection, &work.parts, None, shutdown)?;
         }
         Ok(false)
     }
@@ -119,19 +114,19 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Judges what is to be said next, behind a step on its `way`; nothing on `shutdown`: what is
-    /// judged is said after the next start.
+    /// Judges what is to be said next, behind a step that is `under_way`; nothing on `shutdown`: what
+    /// is judged is said after the next start.
     fn step(
         &self,
         projection: &Projection,
         parts: &[u32],
-        way: Option<&Step>,
+        under_way: Option<&Step>,
         shutdown: &CancellationToken,
     ) -> Result<Option<Step>, PipelineError> {
         let now = self.clock.now();
-        let besides = way.map(Step::changes).unwrap_or_default();
+        let besides = under_way.map(Step::changes).unwrap_or_default();
         let waiting = projection.stale(parts, &besides, MOST_CHANGES, now)?;
-        let refused = match way {
+        let refused = match under_way {
             None => projection.rejects(parts)?,
             // All that there were are on their way.
             Some(_) => Vec::new(),

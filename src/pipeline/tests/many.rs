@@ -1,5 +1,7 @@
 //! More that waits than one step takes.
 
+use std::sync::Arc;
+
 use tokio::sync::watch;
 
 use super::{
@@ -38,7 +40,7 @@ async fn of_people_with_very_many_keys_few_are_gathered_at_once() {
     log.append(changes.to_vec()).await.unwrap();
 
     let (progress, _) = watch::channel(Position::default());
-    let clock = std::sync::Arc::new(ManualClock::at(now()));
+    let clock = Arc::new(ManualClock::at(now()));
     let pipeline = pipeline(folder.path(), log.clone(), clock, progress);
     let mut projection = pipeline.open_projection().unwrap();
     let mut follower = log.follow(&Topic::ALL, &Position::default()).unwrap();
