@@ -20,15 +20,7 @@ async fn a_topic_that_was_deleted_and_made_anew_needs_no_restart() {
     log.append(old.clone()).await.unwrap();
     let mut follower = log.follow(&topics, &Position::default()).unwrap();
     comes(follower.as_mut(), &old[499]).await;
-    let name = topic(&place, Topic::Impacts);
-    SECURED.run("tool", &["topics", "--delete", "--topic", &name]);
-    // As an operator does who sees what is missing.
-    in_time("the topic", async {
-        while place.another().try_serve().is_err() {
-            tokio::task::yield_now().await;
-        }
-    })
-    .await;
+    make_anew(&place, Topic::Impacts).await;
     let fresh = record(Topic::Impacts, "k", "fresh");
     append(&*log, &fresh).await;
     let replaced = in_time("the news", async {
@@ -120,6 +112,13 @@ fn absent_topics_that_may_not_be_created_are_told_with_the_command_that_does() {
 async fn make_anew(place: &Place, which: Topic) {
     let name = topic(place, which);
     SECURED.run("tool", &["topics", "--delete", "--topic", &name]);
+    // A broker hears of it a moment after the tool was answered. Until then nobody makes it anew.
+    in_time("the topic to be gone", async {
+        while place.attach().faults().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
     in_time("the topic", async {
         while place.another().try_serve().is_err() {
             tokio::task::yield_now().await;
