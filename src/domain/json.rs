@@ -1,8 +1,17 @@
 //! JSON as bytes.
 
-use std::io;
+use std::{cell::Cell, io};
 
+use bytes::Bytes;
 use serde::Serialize;
+
+/// The most bytes that a thread keeps for what it writes next.
+const MOST_KEPT: usize = 64 * 1024;
+
+thread_local! {
+    /// Where a thread writes before it is known how much it becomes.
+    static DRAFT: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
 
 /// Text that JSON is written to.
 ///
@@ -32,12 +41,17 @@ impl io::Write for Text {
     }
 }
 
-/// `value` as JSON.
+/// `value` as JSON. Thousands of records wait at a time, so none keeps room that it does not need.
 ///
 /// # Errors
 /// The value has no form in JSON.
-pub fn to_bytes<T: Serialize>(value: &T) -> serde_json::Result<Vec<u8>> {
-    let mut text = Text(Vec::with_capacity(256));
-    serde_json::to_writer(&mut text, value)?;
-    Ok(text.0)
+pub fn to_bytes<T: Serialize>(value: &T) -> serde_json::Result<Bytes> {
+    let mut draft = Text(DRAFT.take());
+    draft.0.clear();
+    let written = serde_json::to_writer(&mut draft, value);
+    let bytes = written.map(|()| Bytes::copy_from_slice(&draft.0));
+    if draft.0.capacity() <= MOST_KEPT {
+        DRAFT.set(draft.0);
+    }
+    bytes
 }

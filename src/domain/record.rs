@@ -127,7 +127,7 @@ impl Record {
     /// A record of `data` in `topic`, to be completed by the other setters.
     #[must_use]
     pub fn json<T: Serialize>(topic: Topic, key: String, data: &T) -> Self {
-        Self::bytes(topic, key, json::to_bytes(data).unwrap_or_default().into())
+        Self::bytes(topic, key, json::to_bytes(data).unwrap_or_default())
     }
 
     /// A record of `data`, JSON already, to be completed by the other setters.

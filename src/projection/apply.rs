@@ -1,6 +1,6 @@
 //! Takes records in: each topic into its tables, in any order of topics.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet, iter};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
@@ -58,9 +58,9 @@ fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
         Topic::Impacts if record.kind == Reminder::TYPE => awaited::remind(db, record),
         Topic::Impacts => {
             let impact: Impact = record.read()?;
-            if take_impact(db, &impact, &text(record))? {
+            let change = impact.change_id.to_string();
+            if take_impacts(db, &change, iter::once((&impact, text(record))))? {
                 // Another process made it, and we may know more than that one did.
-                let change = impact.change_id.to_string();
                 touch_change(db, touched.cause, &change)?;
                 awaited::find_out(db, &change)?;
             }
@@ -103,7 +103,9 @@ fn reject(db: &Transaction<'_>, record: &Record, (partition, _): Place, why: &st
 }
 
 fn text(record: &Record) -> Cow<'_, str> {
-    String::from_utf8_lossy(&record.data)
+    // The lossy way looks at each byte.
+    str::from_utf8(&record.data)
+        .map_or_else(|_| String::from_utf8_lossy(&record.data), Cow::Borrowed)
 }
 
 fn change(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
@@ -211,20 +213,7 @@ fn inventory(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
 
 fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touched) -> Done {
     let key: Key = record.read()?;
-    let known: Option<i64> = db
-        .prepare_cached("SELECT id FROM keys WHERE provider = ?1 AND project = ?2 AND key = ?3")?
-        .query_row([&key.provider, &key.project, &key.id], |row| row.get(0))
-        .optional()?;
-    let row = if let Some(row) = known {
-        db.prepare_cached("UPDATE keys SET body = ?2 WHERE id = ?1")?
-            .execute(params![row, text(record)])?;
-        row
-    } else {
-        db.prepare_cached(
-            "INSERT INTO keys (provider, project, key, body) VALUES (?1, ?2, ?3, ?4)",
-        )?
-        .insert(params![key.provider, key.project, key.id, text(record)])?
-    };
+    let row = put_key(db, &key, &text(record))?;
     for interval in &key.history {
         let shown = Shown {
             provider: &key.provider,
@@ -240,6 +229,26 @@ fn key(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mut Touc
     }
     touched.insert_key(&key);
     Ok(())
+}
+
+/// The row of a key, as it is now. Most are new when the read model is built, and looking for each
+/// first took as long as putting it in.
+fn put_key(db: &Transaction<'_>, key: &Key, body: &str) -> Result<i64, ProjectionError> {
+    let put = db
+        .prepare_cached(
+            "INSERT INTO keys (provider, project, key, body) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (provider, project, key) DO NOTHING",
+        )?
+        .execute(params![key.provider, key.project, key.id, body])?;
+    if put > 0 {
+        return Ok(db.last_insert_rowid());
+    }
+    let row = db
+        .prepare_cached("SELECT id FROM keys WHERE provider = ?1 AND project = ?2 AND key = ?3")?
+        .query_row([&key.provider, &key.project, &key.id], |row| row.get(0))?;
+    db.prepare_cached("UPDATE keys SET body = ?2 WHERE id = ?1")?
+        .execute(params![row, body])?;
+    Ok(row)
 }
 
 /// The row and the person of whoever made a key: keys of one person often follow each other.
@@ -316,9 +325,9 @@ pub(super) fn say(db: &Transaction<'_>, said: &Said) -> Done {
     else {
         return Ok(());
     };
-    for (impact, record) in impacts.iter().zip(&said.records) {
-        take_impact(db, impact, &text(record))?;
-    }
+    let bodies = said.records.iter().map(text);
+    let change = header.change_id.to_string();
+    take_impacts(db, &change, impacts.iter().zip(bodies))?;
     match said.records.get(impacts.len()) {
         Some(record) => outcome(db, header, &text(record)),
         None => Ok(()),
@@ -339,29 +348,38 @@ fn outcome(db: &Transaction<'_>, outcome: &Outcome, body: &str) -> Done {
     Ok(())
 }
 
-/// Takes an impact in; false when it is no news.
-fn take_impact(db: &Transaction<'_>, impact: &Impact, body: &str) -> Result<bool, ProjectionError> {
-    let change = impact.change_id.to_string();
-    let news = db
-        .prepare_cached(
-            "INSERT INTO impacts (change, id, revision, body) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (change, id) DO UPDATE
-             SET revision = excluded.revision, body = excluded.body
-             WHERE excluded.revision > revision",
-        )?
-        .execute(params![
-            change,
-            impact.impact_id.to_string(),
-            impact.revision,
-            body
-        ])?;
-    if news > 0 {
+/// Takes impacts of one change in, each with its body; false when none is news.
+fn take_impacts<'a>(
+    db: &Transaction<'_>,
+    change: &str,
+    impacts: impl Iterator<Item = (&'a Impact, Cow<'a, str>)>,
+) -> Result<bool, ProjectionError> {
+    let mut places = BTreeSet::new();
+    let mut first =
+        db.prepare_cached("INSERT OR IGNORE INTO first_impacts (change, body) VALUES (?1, ?2)")?;
+    let mut take = db.prepare_cached(
+        "INSERT INTO impacts (change, id, revision, packed)
+         SELECT ?1, ?2, ?3, packed(?4, body) FROM first_impacts WHERE change = ?1
+         ON CONFLICT (change, id) DO UPDATE
+         SET revision = excluded.revision, packed = excluded.packed
+         WHERE excluded.revision > revision",
+    )?;
+    for (n, (impact, body)) in impacts.enumerate() {
+        if n == 0 {
+            first.execute([change, &*body])?;
+        }
+        let id = impact.impact_id.to_string();
+        if take.execute(params![change, id, impact.revision, body])? > 0 {
+            places.insert((&impact.key.provider, &impact.key.project));
+        }
+    }
+    for (provider, project) in &places {
         db.prepare_cached(
             "INSERT OR IGNORE INTO places (provider, project, change) VALUES (?1, ?2, ?3)",
         )?
-        .execute([&impact.key.provider, &impact.key.project, &change])?;
+        .execute([provider.as_str(), project.as_str(), change])?;
     }
-    Ok(news > 0)
+    Ok(!places.is_empty())
 }
 
 fn quarantine(db: &Transaction<'_>, record: &Record) -> Done {

@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 use sha2::{Digest, Sha256};
 
-use super::{Lens, Projection, ProjectionError, SCHEMA, unsynced};
+use super::{Lens, Projection, ProjectionError, SCHEMA, packed, unsynced};
 
 /// What the projection is built of; another one means that it has to be built anew.
 pub(super) fn stamp(log: &str, lens: Lens<'_>) -> String {
@@ -48,12 +48,14 @@ pub(super) fn connect(path: &Path) -> Result<Connection, ProjectionError> {
     db.pragma_update(None, "cache_size", -32_000)?;
     // What a question sorts is small.
     db.pragma_update(None, "temp_store", "MEMORY")?;
-    plan_once(&db)?;
+    prepare(&db)?;
     Ok(db)
 }
 
-/// A statement is planned when it is prepared, and not again for every other parameter.
-fn plan_once(db: &Connection) -> rusqlite::Result<()> {
+/// For those who write and those who read.
+fn prepare(db: &Connection) -> rusqlite::Result<()> {
+    packed::teach(db)?;
+    // A statement is planned when it is prepared, and not again for every other parameter.
     db.set_prepared_statement_cache_capacity(64);
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
         .map(drop)
@@ -80,7 +82,7 @@ pub fn open_reader(folder: &Path) -> Result<Connection, ProjectionError> {
     }
     let db = Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     db.busy_timeout(Duration::from_secs(5))?;
-    plan_once(&db)?;
+    prepare(&db)?;
     // The file is there a moment before what is in it.
     if db.table_exists(None, "meta")? {
         Ok(db)

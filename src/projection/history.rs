@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How many keys the people of the changes may have that are gathered at once.
-const MOST_KEYS: usize = 5000;
+const MOST_KEYS: usize = 2500;
 
 /// Stale changes in `parts`, and some for which something fell due up to `now`, with everything
 /// their reports depend on.
@@ -310,7 +310,7 @@ pub(super) fn published(db: &Connection, change: &str) -> Result<Published, Proj
             .transpose()?,
         impacts: bodies(
             db,
-            "SELECT body FROM impacts WHERE change = ?1 ORDER BY id",
+            "SELECT body FROM impact_bodies WHERE change = ?1 ORDER BY id",
             [change],
         )?,
     })

@@ -8,6 +8,7 @@ mod care;
 mod curation;
 mod file;
 mod history;
+mod packed;
 mod people;
 pub mod read;
 mod robots;

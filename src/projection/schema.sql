@@ -124,9 +124,15 @@ CREATE TABLE outcomes (
     change TEXT PRIMARY KEY, revision INTEGER NOT NULL, body TEXT NOT NULL
 ) STRICT;
 CREATE TABLE impacts (
-    change TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL, body TEXT NOT NULL,
+    change TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL,
+    packed BLOB NOT NULL,      -- how the body differs from the change's first one
     UNIQUE (change, id)
 ) STRICT;
+-- The first body that was seen of each change, and never another one.
+CREATE TABLE first_impacts (change TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+CREATE VIEW impact_bodies AS
+    SELECT change, id, revision, unpacked(packed, first_impacts.body) AS body
+    FROM impacts JOIN first_impacts USING (change);
 -- Where a change hits keys: few rows for many impacts.
 CREATE TABLE places (
     provider TEXT NOT NULL, project TEXT NOT NULL, change TEXT NOT NULL,

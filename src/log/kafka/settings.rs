@@ -181,7 +181,8 @@ impl Settings {
             // partitions only when it is at the limit, and the others wait until that is answered.
             ("fetch.queue.backoff.ms", "5"),
             ("queued.min.messages", "20"),
-            ("queued.max.messages.kbytes", "16384"),
+            ("queued.max.messages.kbytes", "8192"),
+            ("fetch.message.max.bytes", "262144"),
             ("check.crcs", "true"),
         ])
     }

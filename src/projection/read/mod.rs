@@ -192,7 +192,7 @@ impl<'a> Reader<'a> {
         let Some(outcome) = outcome else {
             return Ok(None);
         };
-        let sql = "SELECT body FROM impacts WHERE change = ?1 ORDER BY id";
+        let sql = "SELECT body FROM impact_bodies WHERE change = ?1 ORDER BY id";
         let impacts: Vec<Impact> = bodies(self.0, sql, [change])?;
         Ok(Some(Report { outcome, impacts }))
     }
@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn impacts_named(&self, id: &str) -> Result<Vec<Impact>, ProjectionError> {
-        let sql = "SELECT body FROM impacts WHERE substr(id, 1, length(?1)) = lower(?1)
+        let sql = "SELECT body FROM impact_bodies WHERE substr(id, 1, length(?1)) = lower(?1)
             ORDER BY id LIMIT 2";
         bodies(self.0, sql, [id])
     }
@@ -293,7 +293,7 @@ impl<'a> Reader<'a> {
             "SELECT id, person, recorded_at, partition_key, email, formerly, body FROM changes",
             "SELECT * FROM previews",
             "SELECT * FROM outcomes",
-            "SELECT change, id, revision, body FROM impacts",
+            "SELECT change, id, revision, body FROM impact_bodies",
             "SELECT * FROM places",
             "SELECT * FROM passed",
             "SELECT * FROM reminders",

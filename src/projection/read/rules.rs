@@ -25,7 +25,7 @@ impl Reader<'_> {
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn rule_records(&self) -> Result<BTreeMap<String, RuleRecord>, ProjectionError> {
         let mut rows = self.0.prepare_cached(
-            "SELECT body ->> '$.rule.rule', body ->> '$.status', count(*) FROM impacts
+            "SELECT body ->> '$.rule.rule', body ->> '$.status', count(*) FROM impact_bodies
              WHERE body ->> '$.status' = 'unverifiable'
                 OR (body ->> '$.observed.tests_rule'
                     AND body ->> '$.status' IN ('confirmed', 'still_alive', 'died_unexpectedly'))
