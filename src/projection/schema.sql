@@ -126,8 +126,8 @@ CREATE TABLE outcomes (
 CREATE TABLE impacts (
     change TEXT NOT NULL, id TEXT NOT NULL, revision INTEGER NOT NULL,
     packed BLOB NOT NULL,      -- how the body differs from the change's first one
-    UNIQUE (change, id)
-) STRICT;
+    PRIMARY KEY (change, id)
+) STRICT, WITHOUT ROWID;
 -- The first body that was seen of each change, and never another one.
 CREATE TABLE first_impacts (change TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 CREATE VIEW impact_bodies AS

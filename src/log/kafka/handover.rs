@@ -15,8 +15,9 @@ use tokio::sync::Notify;
 
 use crate::log::{Batch, LogError};
 
-/// How many records may wait; what was read at once may go beyond it.
+/// How many records may wait, and how many bytes of data; what was read at once may go beyond it.
 const ROOM: usize = 4000;
+const ROOM_BYTES: usize = 4 << 20;
 /// How many times at most to read while the other side works on one step. Each time the brokers look
 /// into every partition.
 const READS_PER_TURN: u32 = 4;
@@ -27,6 +28,8 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 struct State {
     /// Read and not taken.
     step: Option<Batch>,
+    /// How large its data is.
+    bytes: usize,
     /// Why nothing comes behind it.
     end: Option<LogError>,
     /// The reading side is gone.
@@ -87,6 +90,8 @@ impl Giver {
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
         }
+        let data = more.entries.iter().map(|entry| entry.record.data.len());
+        state.bytes += data.sum::<usize>();
         match &mut state.step {
             Some(step) => {
                 step.entries.extend(more.entries);
@@ -108,7 +113,7 @@ impl Giver {
 impl State {
     fn is_full(&self) -> bool {
         let waiting = self.step.as_ref().map_or(0, |step| step.entries.len());
-        waiting >= ROOM
+        waiting >= ROOM || self.bytes >= ROOM_BYTES
     }
 }
 
@@ -127,6 +132,7 @@ impl Taker {
             {
                 let mut state = self.0.lock();
                 if let Some(step) = state.step.take() {
+                    state.bytes = 0;
                     let last = state.taken_at.replace(Instant::now());
                     let worked = last.filter(|_| !has_waited).map(|last| last.elapsed());
                     state.turn = worked.unwrap_or_default();
@@ -159,7 +165,7 @@ impl Drop for Taker {
 mod tests {
     use std::thread;
 
-    use super::{LONGEST_PAUSE, ROOM, pair};
+    use super::{LONGEST_PAUSE, ROOM, ROOM_BYTES, pair};
     use crate::{
         domain::{Record, Topic},
         log::{Batch, Entry, LogError, Partition},
@@ -203,6 +209,22 @@ mod tests {
         assert!(giver.pause().is_zero(), "nothing waits");
         assert!(giver.give(batch(2, 3)));
         assert!(!giver.pause().is_zero() && giver.pause() <= LONGEST_PAUSE);
+    }
+
+    #[tokio::test]
+    async fn few_large_records_fill_the_room_as_many_small_ones_do() {
+        let (giver, taker) = pair();
+        let giving = thread::spawn(move || {
+            let mut large = batch(0, 1);
+            large.entries[0].record.data = vec![b'1'; ROOM_BYTES / 2].into();
+            while giver.give(large.clone()) {}
+        });
+        for _ in 0..20 {
+            let step = taker.take().await.unwrap();
+            assert!(step.entries.len() <= 2, "{}", step.entries.len());
+        }
+        drop(taker);
+        giving.join().unwrap();
     }
 
     #[tokio::test]

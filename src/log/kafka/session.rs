@@ -28,8 +28,9 @@ use crate::{
 
 /// How long to wait for a record.
 pub(super) const WAIT: Duration = Duration::from_millis(50);
-/// The most records of one step.
+/// The most records of one step, and the most bytes of their data but for the last one's.
 const MOST_RECORDS: usize = 4000;
+const MOST_BYTES: usize = 2 << 20;
 /// After how much silence the cluster is asked whether there is something after all.
 const SILENCE: Duration = Duration::from_secs(1);
 /// How often it is asked again.
@@ -125,10 +126,11 @@ impl Session {
     /// What has come, waiting a little for it.
     fn take(&self, work: &Work) -> Result<Vec<Entry>, Fault> {
         let (mut entries, mut marks) = (Vec::new(), Found::new());
-        let mut wait = WAIT;
-        while entries.len() < MOST_RECORDS {
+        let (mut wait, mut bytes) = (WAIT, 0);
+        while entries.len() < MOST_RECORDS && bytes < MOST_BYTES {
             match self.client.poll(wait) {
                 Some(Ok(message)) => {
+                    bytes += message.payload_len();
                     let topic = work.shared.names.parse(message.topic());
                     if let Some(topic) = topic {
                         entries.extend(codec::entry(topic, &message));
