@@ -1,17 +1,18 @@
 //! Takes records in: each topic into its tables, in any order of topics.
 
-use std::{borrow::Cow, collections::BTreeSet, iter};
+use std::{borrow::Cow, iter};
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{
     Lens, ProjectionError, Said, awaited, curation,
     history::bodies,
+    impacts,
     people::{Shown, account, member_account, person_at_once, person_of_change},
     touch::{Place, Touched, touch_change, touch_makers, touch_project, touch_taken_over},
 };
 use crate::domain::{
-    Email, Impact, Key, Member, MembershipChange, Outcome, Project, Record, Report, Topic,
+    Email, Impact, Key, Member, MembershipChange, Outcome, Project, Record, Topic,
     delivery::{DeadLetter, DeliveryRecord},
     inventory::SnapshotSummary,
     passed::Passed,
@@ -59,7 +60,7 @@ fn apply_one(db: &Transaction<'_>, record: &Record, lens: Lens<'_>, touched: &mu
         Topic::Impacts => {
             let impact: Impact = record.read()?;
             let change = impact.change_id.to_string();
-            if take_impacts(db, &change, iter::once((&impact, text(record))))? {
+            if impacts::take(db, &change, iter::once((&impact, text(record))))? {
                 // Another process made it, and we may know more than that one did.
                 touch_change(db, touched.cause, &change)?;
                 awaited::find_out(db, &change)?;
@@ -318,18 +319,14 @@ pub(super) fn say(db: &Transaction<'_>, said: &Said) -> Done {
             _ => awaited::remind(db, record)?,
         }
     }
-    let Some(Report {
-        outcome: header,
-        impacts,
-    }) = &said.report
-    else {
+    let Some(report) = &said.report else {
         return Ok(());
     };
     let bodies = said.records.iter().map(text);
-    let change = header.change_id.to_string();
-    take_impacts(db, &change, impacts.iter().zip(bodies))?;
-    match said.records.get(impacts.len()) {
-        Some(record) => outcome(db, header, &text(record)),
+    let change = report.outcome.change_id.to_string();
+    impacts::take(db, &change, report.impacts.iter().zip(bodies))?;
+    match said.records.get(report.impacts.len()) {
+        Some(record) => outcome(db, &report.outcome, &text(record)),
         None => Ok(()),
     }
 }
@@ -346,40 +343,6 @@ fn outcome(db: &Transaction<'_>, outcome: &Outcome, body: &str) -> Done {
         body
     ])?;
     Ok(())
-}
-
-/// Takes impacts of one change in, each with its body; false when none is news.
-fn take_impacts<'a>(
-    db: &Transaction<'_>,
-    change: &str,
-    impacts: impl Iterator<Item = (&'a Impact, Cow<'a, str>)>,
-) -> Result<bool, ProjectionError> {
-    let mut places = BTreeSet::new();
-    let mut first =
-        db.prepare_cached("INSERT OR IGNORE INTO first_impacts (change, body) VALUES (?1, ?2)")?;
-    let mut take = db.prepare_cached(
-        "INSERT INTO impacts (change, id, revision, packed)
-         SELECT ?1, ?2, ?3, packed(?4, body) FROM first_impacts WHERE change = ?1
-         ON CONFLICT (change, id) DO UPDATE
-         SET revision = excluded.revision, packed = excluded.packed
-         WHERE excluded.revision > revision",
-    )?;
-    for (n, (impact, body)) in impacts.enumerate() {
-        if n == 0 {
-            first.execute([change, &*body])?;
-        }
-        let id = impact.impact_id.to_string();
-        if take.execute(params![change, id, impact.revision, body])? > 0 {
-            places.insert((&impact.key.provider, &impact.key.project));
-        }
-    }
-    for (provider, project) in &places {
-        db.prepare_cached(
-            "INSERT OR IGNORE INTO places (provider, project, change) VALUES (?1, ?2, ?3)",
-        )?
-        .execute([provider.as_str(), project.as_str(), change])?;
-    }
-    Ok(!places.is_empty())
 }
 
 fn quarantine(db: &Transaction<'_>, record: &Record) -> Done {

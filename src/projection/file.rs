@@ -5,7 +5,7 @@ use std::{path::Path, time::Duration};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, config::DbConfig, params};
 use sha2::{Digest, Sha256};
 
-use super::{Lens, Projection, ProjectionError, SCHEMA, packed, unsynced};
+use super::{Lens, Projection, ProjectionError, SCHEMA, impacts, unsynced};
 
 /// What the projection is built of; another one means that it has to be built anew.
 pub(super) fn stamp(log: &str, lens: Lens<'_>) -> String {
@@ -54,7 +54,7 @@ pub(super) fn connect(path: &Path) -> Result<Connection, ProjectionError> {
 
 /// For those who write and those who read.
 fn prepare(db: &Connection) -> rusqlite::Result<()> {
-    packed::teach(db)?;
+    impacts::teach(db)?;
     // A statement is planned when it is prepared, and not again for every other parameter.
     db.set_prepared_statement_cache_capacity(64);
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)

@@ -8,7 +8,7 @@ mod care;
 mod curation;
 mod file;
 mod history;
-mod packed;
+mod impacts;
 mod people;
 pub mod read;
 mod robots;

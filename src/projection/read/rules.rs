@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{ProjectionError, Reader};
+use crate::domain::{Impact, Status};
 
 /// What was seen of the predictions that cite one rule.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -24,23 +25,23 @@ impl Reader<'_> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn rule_records(&self) -> Result<BTreeMap<String, RuleRecord>, ProjectionError> {
-        let mut rows = self.0.prepare_cached(
-            "SELECT body ->> '$.rule.rule', body ->> '$.status', count(*) FROM impact_bodies
-             WHERE body ->> '$.status' = 'unverifiable'
-                OR (body ->> '$.observed.tests_rule'
-                    AND body ->> '$.status' IN ('confirmed', 'still_alive', 'died_unexpectedly'))
-             GROUP BY 1, 2",
-        )?;
-        let mut found = rows.query([])?;
+        let mut bodies = self.0.prepare_cached("SELECT body FROM impact_bodies")?;
+        let mut rows = bodies.query([])?;
         let mut records: BTreeMap<String, RuleRecord> = BTreeMap::new();
-        while let Some(row) = found.next()? {
-            let count = row.get::<_, i64>(2)?.cast_unsigned();
-            let record = records.entry(row.get(0)?).or_default();
-            match row.get::<_, String>(1)?.as_str() {
-                "confirmed" => record.confirmed += count,
-                "unverifiable" => record.unverifiable += count,
-                _ => record.contradicted += count,
-            }
+        while let Some(row) = rows.next()? {
+            let body = row.get_ref(0)?.as_str().map_err(rusqlite::Error::from)?;
+            let impact: Impact = serde_json::from_str(body)?;
+            let tests_rule = impact.observed.is_some_and(|seen| seen.tests_rule);
+            let count: fn(&mut RuleRecord) -> &mut u64 = match impact.status {
+                Status::Unverifiable => |record| &mut record.unverifiable,
+                Status::Confirmed if tests_rule => |record| &mut record.confirmed,
+                Status::StillAlive | Status::DiedUnexpectedly if tests_rule => {
+                    |record| &mut record.contradicted
+                }
+                _ => continue,
+            };
+            let rule = impact.rule.rule.clone();
+            *count(records.entry(rule).or_default()) += 1;
         }
         Ok(records)
     }

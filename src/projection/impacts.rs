@@ -1,14 +1,20 @@
-//! Bodies of impacts in little room.
+//! Impacts, in little room.
 //!
 //! What the impacts of one change say is nearly the same. So the file keeps the first that was seen,
 //! and of each no more than how it differs from that one (LZ4 with a dictionary): some 200 bytes where
 //! there were 2,600, in the file and on the way into it.
 
+use std::{borrow::Cow, collections::BTreeSet};
+
 use lz4_flex::block::{compress_prepend_size_with_dict, decompress_with_dict, uncompressed_size};
 use rusqlite::{
-    Connection,
+    Connection, Transaction,
     functions::{Context, FunctionFlags},
+    params,
 };
+
+use super::ProjectionError;
+use crate::domain::Impact;
 
 /// How many times its own length a block of LZ4 can become: a byte says that at most 255 follow.
 const MOST_TIMES: usize = 256;
@@ -16,6 +22,40 @@ const MOST_TIMES: usize = 256;
 #[derive(Debug, thiserror::Error)]
 #[error("the body of an impact is damaged; delete the file, it comes back")]
 struct Damaged;
+
+/// Takes impacts of one change in, each with its body; false when none is news.
+pub(super) fn take<'a>(
+    db: &Transaction<'_>,
+    change: &str,
+    impacts: impl Iterator<Item = (&'a Impact, Cow<'a, str>)>,
+) -> Result<bool, ProjectionError> {
+    let mut places = BTreeSet::new();
+    let mut first =
+        db.prepare_cached("INSERT OR IGNORE INTO first_impacts (change, body) VALUES (?1, ?2)")?;
+    let mut take = db.prepare_cached(
+        "INSERT INTO impacts (change, id, revision, packed)
+         SELECT ?1, ?2, ?3, packed(?4, body) FROM first_impacts WHERE change = ?1
+         ON CONFLICT (change, id) DO UPDATE
+         SET revision = excluded.revision, packed = excluded.packed
+         WHERE excluded.revision > revision",
+    )?;
+    for (n, (impact, body)) in impacts.enumerate() {
+        if n == 0 {
+            first.execute([change, &*body])?;
+        }
+        let id = impact.impact_id.to_string();
+        if take.execute(params![change, id, impact.revision, body])? > 0 {
+            places.insert((&impact.key.provider, &impact.key.project));
+        }
+    }
+    for (provider, project) in &places {
+        db.prepare_cached(
+            "INSERT OR IGNORE INTO places (provider, project, change) VALUES (?1, ?2, ?3)",
+        )?
+        .execute([provider.as_str(), project.as_str(), change])?;
+    }
+    Ok(!places.is_empty())
+}
 
 /// Teaches a connection `packed(body, like)` and `unpacked(packed, like)`.
 pub(super) fn teach(db: &Connection) -> rusqlite::Result<()> {
@@ -96,8 +136,10 @@ mod tests {
             db.query_row(&sql, [], |row| row.get::<_, String>(0))
         };
         assert_eq!(unpack("packed('alike', 'like')").unwrap(), "alike");
-        // No bytes, too few, of another length than it says, of a length that nobody has.
-        for what in ["7", "x'0100'", "x'0900000010' || 'a'", "x'ff0000ff00'"] {
+        // No bytes, too few, longer and shorter than it says, of a length that nobody has.
+        let shorter = "x'090000001061'";
+        let longer = "x'0100000050616c696b65'";
+        for what in ["7", "x'0100'", longer, shorter, "x'ff0000ff00'"] {
             assert!(unpack(what).is_err(), "{what}");
         }
     }
