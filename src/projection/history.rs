@@ -22,7 +22,8 @@ use crate::{
     domain::{ChangeId, ChangeKind, Key, Member, MembershipChange, inventory::SnapshotSummary},
 };
 
-/// How many keys the people of the changes may have that are gathered at once.
+/// How many keys the people of the changes may have that are gathered at once. Three such steps are in
+/// memory while much waits.
 const MOST_KEYS: usize = 2500;
 
 /// Stale changes in `parts`, and some for which something fell due up to `now`, with everything

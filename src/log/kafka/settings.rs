@@ -181,6 +181,7 @@ impl Settings {
             // partitions only when it is at the limit, and the others wait until that is answered.
             ("fetch.queue.backoff.ms", "5"),
             ("queued.min.messages", "20"),
+            // What is fetched and not read takes memory, in all and for each partition of a fetch.
             ("queued.max.messages.kbytes", "8192"),
             ("fetch.message.max.bytes", "262144"),
             ("check.crcs", "true"),

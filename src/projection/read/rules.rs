@@ -25,6 +25,7 @@ impl Reader<'_> {
     /// # Errors
     /// [`ProjectionError`] when the projection cannot be read.
     pub fn rule_records(&self) -> Result<BTreeMap<String, RuleRecord>, ProjectionError> {
+        // One after the other: there can be millions.
         let mut bodies = self.0.prepare_cached("SELECT body FROM impact_bodies")?;
         let mut rows = bodies.query([])?;
         let mut records: BTreeMap<String, RuleRecord> = BTreeMap::new();
