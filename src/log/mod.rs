@@ -33,6 +33,19 @@ pub trait Log: Send + Sync {
     /// [`LogError`] when the log cannot be read.
     fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Member>, LogError>;
 
+    /// The same for somebody who reads back what was committed: what brokers lose of it is said again
+    /// by whoever holds the share then, and not by the log behind their back.
+    ///
+    /// # Errors
+    /// [`LogError`] when the log cannot be read.
+    fn join_and_read_back(
+        &self,
+        group: &str,
+        topics: &[Topic],
+    ) -> Result<Box<dyn Member>, LogError> {
+        self.join(group, topics)
+    }
+
     /// Joins those who could do `duty`, of whom one does it at a time; its member reads nothing.
     ///
     /// # Errors
@@ -234,6 +247,15 @@ impl Position {
     pub fn advance(&mut self, partition: Partition, next: u64) {
         let known = self.0.entry(partition).or_default();
         *known = (*known).max(next);
+    }
+
+    /// How far both have come.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        let parts = self.0.iter();
+        let parts =
+            parts.map(|(&partition, &next)| (partition, next.min(other.next_in(partition))));
+        Self(parts.filter(|&(_, next)| next > 0).collect())
     }
 
     /// The same, of `topics` only.

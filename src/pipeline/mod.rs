@@ -97,37 +97,39 @@ impl Pipeline {
         shutdown: CancellationToken,
     ) -> Result<(), PipelineError> {
         let mut follower = self.log.follow(&Topic::ALL, &projection.position()?)?;
-        let mut work = Work::new(self.log.join(GROUP, &[Topic::Membership])?);
+        let mut work = self.join()?;
         self.progress.send_replace(projection.position()?);
-        let mut is_checked = false;
         while !shutdown.is_cancelled() {
             work.adopt_share(&mut projection)?;
             // Before everything committed is known, a report would be made of half the history.
             let is_caught_up = projection.position()?.has_reached(&work.share.since);
-            if is_caught_up && !work.parts.is_empty() && !is_checked {
-                is_checked = true;
-                if projection.misses_what_was_said() {
-                    tracing::error!(
-                        "the log does not hold what this instance said last; the read model begins \
-                         anew, and what is missing is said again"
-                    );
-                    drop(work);
-                    (projection, follower, work) = self.begin_anew(projection)?;
-                    continue;
-                }
+            let misses = if is_caught_up {
+                work.misses_what_was_said(&projection, || self.log.end())?
+            } else {
+                None
+            };
+            if misses == Some(true) {
+                tracing::error!(
+                    "the log does not hold what this instance said last; the read model begins \
+                     anew, and what is missing is said again"
+                );
+                drop(work);
+                (projection, follower, work) = self.begin_anew(projection)?;
+                continue;
             }
-            if is_caught_up {
+            let can_settle = misses == Some(false);
+            if can_settle {
                 self.take_looks(&mut projection, &mut work, &shutdown)
                     .await?;
             }
-            if is_caught_up && !self.settle(&mut projection, &mut work, &shutdown).await? {
+            if can_settle && !self.settle(&mut projection, &mut work, &shutdown).await? {
                 // The log refuses, or it is time to stop: what waits stays stale, and is judged again.
                 shutdown
                     .run_until_cancelled(tokio::time::sleep(REFUSED))
                     .await;
                 continue;
             }
-            let next = self.pause(&projection, &work, is_caught_up)?;
+            let next = self.pause(&projection, &work, can_settle)?;
             tokio::select! {
                 () = shutdown.cancelled() => {}
                 () = work.member.moved() => {}
@@ -136,6 +138,7 @@ impl Pipeline {
                 batch = follower.next(MOST_RECORDS) => match batch {
                     Ok(batch) => {
                         with_room(&shutdown, || projection.apply(&batch, self.lens())).await?;
+                        work.read_back(&batch.entries);
                         self.progress.send_replace(projection.position()?);
                     }
                     Err(LogError::Replaced(why)) => {
@@ -160,9 +163,14 @@ impl Pipeline {
         Projection::delete(&self.folder)?;
         let projection = self.open_projection()?;
         let follower = self.log.follow(&Topic::ALL, &Position::default())?;
-        let work = Work::new(self.log.join(GROUP, &[Topic::Membership])?);
+        let work = self.join()?;
         self.progress.send_replace(Position::default());
         Ok((projection, follower, work))
+    }
+
+    fn join(&self) -> Result<Work, LogError> {
+        let member = self.log.join_and_read_back(GROUP, &[Topic::Membership])?;
+        Ok(Work::new(member))
     }
 
     /// Lets looks at providers count once everything is read that the log held when they were: what
@@ -195,10 +203,10 @@ impl Pipeline {
         &self,
         projection: &Projection,
         work: &Work,
-        is_caught_up: bool,
+        can_settle: bool,
     ) -> Result<Duration, PipelineError> {
         let due = projection.next_due(&work.parts)?;
-        let Some(due) = due.filter(|_| is_caught_up) else {
+        let Some(due) = due.filter(|_| can_settle) else {
             return Ok(LOOK_AT_CLOCK);
         };
         let left = due.duration_since(self.clock.now());

@@ -89,6 +89,7 @@ impl Pipeline {
             }
             self.note(projection, Some(step), shutdown).await?;
             if is_last {
+                work.note_settled(projection.unread());
                 return Ok(true);
             }
             next = self.step(projection, &work.parts, None, shutdown)?;

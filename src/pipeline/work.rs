@@ -1,17 +1,20 @@
 //! The part of the work that this process holds.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
+use super::PipelineError;
 use crate::{
     domain::{Record, Topic},
-    log::{LogError, Member, Position, Share},
-    projection::{Projection, ProjectionError},
+    log::{Entry, LogError, Member, Position, Share},
+    projection::{Projection, ProjectionError, parts_read_back},
 };
 
 /// How often the group hears how far its work has come when there is nothing else to say.
-pub(super) const TELL_EVERY: Duration = Duration::from_secs(5);
+pub(super) const TELL_EVERY: Duration = Duration::from_secs(1);
+/// How long what was said may not come back before it is looked whether it was lost.
+const LONG: Duration = Duration::from_secs(5);
 
 /// The part of the work that this process holds.
 pub(super) struct Work {
@@ -21,10 +24,28 @@ pub(super) struct Work {
     pub(super) parts: Vec<u32>,
     /// Every report that was due up to here is made.
     pub(super) settled: Position,
-    /// The same, as the group knows it, and since when.
+    /// The same, and all of it was read back: brokers can lose what they acknowledged, and whoever
+    /// takes over believes this.
+    sure: Position,
+    /// What becomes sure once it is read back.
+    said: Option<Unread>,
+    /// What is sure, as the group knows it, and since when.
     told: (Position, Instant),
+    /// Whether the log was seen to hold what was said; asked whenever that may have changed.
+    is_checked: bool,
+    /// What has to be read before that is known.
+    check_at: Option<Position>,
     /// What has to be read before looks at providers that were read count.
     pub(super) looks_count_at: Option<Position>,
+}
+
+/// What was said and not read back.
+struct Unread {
+    /// Up to where every report that was due is made with it.
+    settled: Position,
+    /// The ids of the last outcomes in their partitions.
+    outcomes: BTreeMap<u32, String>,
+    since: Instant,
 }
 
 impl Work {
@@ -34,7 +55,11 @@ impl Work {
             share: Share::default(),
             parts: Vec::new(),
             settled: Position::default(),
+            sure: Position::default(),
+            said: None,
             told: (Position::default(), Instant::now()),
+            is_checked: false,
+            check_at: None,
             looks_count_at: None,
         }
     }
@@ -55,15 +80,80 @@ impl Work {
         }
         self.parts = share.numbers(Topic::Membership);
         projection.hold(&self.parts)?;
+        let held = share.held.values().cloned();
+        self.sure = held
+            .reduce(|one, other| one.common(&other))
+            .unwrap_or_default();
         self.share = share;
         self.settled = Position::default();
+        self.said = None;
         // What was told is told of the partitions that were held then.
         self.told.0 = Position::default();
+        // A commit that failed, or a partition that moved, can have ended what brokers had forgotten.
+        (self.is_checked, self.check_at) = (false, None);
         Ok(())
     }
 
+    /// Notes that everything is made that is `settled`, with `unread` of it on its way back.
+    pub(super) fn note_settled(&mut self, unread: &BTreeMap<u32, String>) {
+        if unread.is_empty() {
+            self.sure.clone_from(&self.settled);
+            self.said = None;
+        } else if self.said.is_none() {
+            self.said = Some(Unread {
+                settled: self.settled.clone(),
+                outcomes: unread.clone(),
+                since: Instant::now(),
+            });
+        }
+    }
+
+    /// Notes what was read back.
+    pub(super) fn read_back(&mut self, entries: &[Entry]) {
+        let Some(said) = &mut self.said else { return };
+        for part in parts_read_back(&said.outcomes, entries) {
+            said.outcomes.remove(&part);
+        }
+        if said.outcomes.is_empty() {
+            self.sure.clone_from(&said.settled);
+            self.said = None;
+        }
+    }
+
+    /// Whether the log does not hold what was said, which whoever made it knows once all is read that
+    /// the log held when it was asked; absent: that is still to come, and nothing is to be said before.
+    pub(super) fn misses_what_was_said(
+        &mut self,
+        projection: &Projection,
+        end: impl FnOnce() -> Result<Position, LogError>,
+    ) -> Result<Option<bool>, PipelineError> {
+        let is_late = |said: &Unread| said.since.elapsed() > LONG;
+        let is_sure = self.said.is_none() && projection.unread().is_empty();
+        if is_sure || self.parts.is_empty() {
+            (self.is_checked, self.check_at) = (is_sure, None);
+            return Ok(Some(false));
+        }
+        if self.is_checked && !self.said.as_ref().is_some_and(is_late) {
+            self.check_at = None;
+            return Ok(Some(false));
+        }
+        if self.check_at.is_none() {
+            self.check_at = match end() {
+                Ok(end) => Some(end),
+                // Asked again with the next turn.
+                Err(error) if error.is_retriable() => None,
+                Err(error) => return Err(error.into()),
+            };
+        }
+        let Some(at) = &self.check_at else {
+            return Ok(None);
+        };
+        let is_read = projection.position()?.has_reached(at);
+        Ok(is_read.then_some(true))
+    }
+
     pub(super) fn is_untold(&self) -> bool {
-        !self.parts.is_empty() && self.settled != self.told.0
+        !self.parts.is_empty() && self.sure != self.told.0
     }
 
     /// The group hears at times that there was nothing to say.
@@ -72,8 +162,8 @@ impl Work {
     }
 
     pub(super) async fn commit(&mut self, outputs: Vec<Record>) -> Result<(), LogError> {
-        self.member.commit(&self.settled, outputs).await?;
-        self.told = (self.settled.clone(), Instant::now());
+        self.member.commit(&self.sure, outputs).await?;
+        self.told = (self.sure.clone(), Instant::now());
         Ok(())
     }
 }

@@ -28,6 +28,7 @@ use rusqlite::{Connection, params};
 
 pub use self::awaited::Waits;
 pub use self::file::open_reader;
+pub(crate) use self::unread::among as parts_read_back;
 use self::{
     care::Care,
     file::{connect, meta, put_meta, stamp, usable},
@@ -264,12 +265,11 @@ impl Projection {
         history::bodies(&self.db, sql, [serde_json::to_string(parts)?])
     }
 
-    /// Whether the log does not hold what was said last. Ask when everything was read that it held
-    /// when this process began, and before anything else is said: brokers can lose what they
-    /// acknowledged when they die together with whoever said it.
+    /// The ids of the outcomes that were said last, by partition, and not read back yet: brokers can
+    /// lose what they acknowledged. When all is read that the log held then, what is left is lost.
     #[must_use]
-    pub fn misses_what_was_said(&self) -> bool {
-        !self.unread.is_empty()
+    pub const fn unread(&self) -> &BTreeMap<u32, String> {
+        &self.unread
     }
 
     /// Notes that somebody made every report of the changes in `part` that was due when the log

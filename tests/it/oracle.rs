@@ -11,6 +11,7 @@ use std::{
 };
 
 use offkey::{
+    clock::{Clock as _, SystemClock},
     domain::{ChangeId, Impact, Outcome, Record, Topic},
     simulator::Company,
 };
@@ -33,6 +34,8 @@ pub(crate) struct Sent {
 pub(crate) struct Oracle {
     sent: Mutex<BTreeMap<ChangeId, Sent>>,
     acknowledged: AtomicUsize,
+    /// What it said last of what it found.
+    told: Mutex<String>,
 }
 
 impl Oracle {
@@ -109,11 +112,8 @@ impl Oracle {
                 end = Instant::now() + PATIENCE;
             }
             let few: Vec<_> = faults.iter().take(10).collect();
-            assert!(
-                Instant::now() < end,
-                "{story}: {} faults: {few:#?}",
-                faults.len()
-            );
+            assert!(Instant::now() < end, "{story}: {few:#?}");
+            thread::sleep(GLANCE);
         }
     }
 
@@ -146,12 +146,18 @@ impl Oracle {
         let sent = self.sent.lock().unwrap().clone();
         let records = stage.records(&[Topic::Membership, Topic::Outcomes, Topic::Impacts]);
         let faults = compare(&sent, &stage.company, &records);
-        eprintln!(
-            "{story}: {} sent, {} acknowledged, {} records",
-            sent.len(),
-            self.acknowledged(),
-            records.len()
+        let (sent, kept) = (sent.len(), self.acknowledged());
+        let found = format!(
+            "{story}: {sent} sent, {kept} acknowledged, {} records, {} faults: {:?}",
+            records.len(),
+            faults.len(),
+            faults.iter().take(3).collect::<Vec<_>>()
         );
+        let mut told = self.told.lock().unwrap();
+        if *told != found {
+            eprintln!("{} {found}", SystemClock.now());
+            *told = found;
+        }
         faults
     }
 }

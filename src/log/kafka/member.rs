@@ -8,6 +8,7 @@ use tokio::sync::{oneshot, watch};
 use super::{
     Shared, codec,
     group::{Group, Held},
+    promises::Promises,
     reader::{Reader, Scope},
     transactions::{Commit, Transactions},
 };
@@ -33,11 +34,11 @@ impl KafkaMember {
     pub(super) fn join(
         shared: Arc<Shared>,
         name: &str,
-        topics: Vec<Topic>,
-        turn: Option<Partition>,
+        (topics, turn): (Vec<Topic>, Option<Partition>),
+        promises: Promises,
     ) -> Result<Self, LogError> {
         // First, so that what a predecessor left open is being ended when the group asks for it.
-        let transactions = Transactions::start(shared.clone(), name)?;
+        let transactions = Transactions::start(shared.clone(), name, promises)?;
         let group = Group::join(shared.clone(), name, topics, turn)?;
         Ok(Self {
             held: group.held(),

@@ -40,6 +40,7 @@ use self::{
     marks::Marks,
     member::KafkaMember,
     names::Names,
+    promises::Promises,
     reader::{Reader, Scope},
     settings::Settings,
     topics::Topics,
@@ -187,7 +188,20 @@ impl Log for KafkaLog {
     }
 
     fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Member>, LogError> {
-        let member = KafkaMember::join(self.shared.clone(), group, topics.to_vec(), None)?;
+        let promises = Promises::kept();
+        let (shared, topics) = (self.shared.clone(), topics.to_vec());
+        let member = KafkaMember::join(shared, group, (topics, None), promises)?;
+        Ok(Box::new(member))
+    }
+
+    fn join_and_read_back(
+        &self,
+        group: &str,
+        topics: &[Topic],
+    ) -> Result<Box<dyn Member>, LogError> {
+        let promises = Promises::left_to_the_reader();
+        let (shared, topics) = (self.shared.clone(), topics.to_vec());
+        let member = KafkaMember::join(shared, group, (topics, None), promises)?;
         Ok(Box::new(member))
     }
 
@@ -199,7 +213,8 @@ impl Log for KafkaLog {
             number: spread(duty) % count.max(1),
         };
         let topics = vec![Topic::Curation];
-        let member = KafkaMember::join(self.shared.clone(), duty, topics, Some(turn))?;
+        let promises = Promises::kept();
+        let member = KafkaMember::join(self.shared.clone(), duty, (topics, Some(turn)), promises)?;
         Ok(Box::new(member))
     }
 

@@ -53,14 +53,18 @@ pub(super) struct Commit {
 pub(super) struct Transactions(std_mpsc::SyncSender<Commit>);
 
 impl Transactions {
-    pub(super) fn start(shared: Arc<Shared>, group: &str) -> Result<Self, LogError> {
+    pub(super) fn start(
+        shared: Arc<Shared>,
+        group: &str,
+        promises: Promises,
+    ) -> Result<Self, LogError> {
         // Its member waits for each, so more than one never waits.
         let (jobs, waiting) = std_mpsc::sync_channel(1);
         let work = Work {
             id: shared.names.transaction(&shared.instance, group),
             group: group.to_owned(),
             shared,
-            promises: Promises::default(),
+            promises,
             looked_at: Instant::now(),
             suspicion: 0,
         };
@@ -241,7 +245,7 @@ impl Work {
             .map_err(|error| abort(producer, error))?;
         fail::fail_point!("kafka.before-commit", |_| std::process::abort());
         // As if the brokers had decided it and forgotten to end it.
-        fail::fail_point!("kafka.lose-end", self.group == "correlation", |_| {
+        fail::fail_point!(&format!("kafka.lose-end.{}", self.group), |_| {
             Ok(began.elapsed())
         });
         let committed = producer.commit();

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 use super::{impacts, key, now, outcomes, pipeline, removal, run_until_settled, serve};
 use crate::{
     clock::ManualClock,
-    domain::Topic,
-    log::{Log as _, Position, embedded::EmbeddedLog},
+    domain::{Record, Topic},
+    log::{Log as _, LogError, Partition, Position, embedded::EmbeddedLog},
     pipeline::{GROUP, Pipeline},
     projection::Projection,
 };
@@ -26,6 +26,18 @@ async fn read(folder: &Path) -> (Arc<EmbeddedLog>, Pipeline, Projection) {
     let batch = follower.next(records.len()).await.unwrap();
     projection.apply(&batch, pipeline.lens()).unwrap();
     (log, pipeline, projection)
+}
+
+/// Notes the change's report as said; its records.
+fn say(pipeline: &Pipeline, projection: &mut Projection) -> Vec<Record> {
+    let stale = projection.stale(&[0], &[], 1, now()).unwrap().stale;
+    let (said, waits) = pipeline.judge(&stale[0], now());
+    let said = [said.unwrap()];
+    projection
+        .settle(&[waits], &said, &[], pipeline.lens())
+        .unwrap();
+    let [said] = said;
+    said.records
 }
 
 /// The log holds the change's report.
@@ -49,16 +61,68 @@ async fn a_change_that_another_called_done_and_that_has_no_outcome_gets_one() {
 }
 
 #[tokio::test]
+async fn nothing_is_called_done_before_it_was_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, pipeline, mut projection) = read(folder.path()).await;
+    let mut work = pipeline.join().unwrap();
+    work.adopt_share(&mut projection).unwrap();
+    let said = say(&pipeline, &mut projection);
+    work.settled = projection.position().unwrap();
+    work.commit(said).await.unwrap();
+    work.note_settled(projection.unread());
+    // Whoever took over now had to look at the change.
+    let called_done = || log.cursor(GROUP, &[Topic::Membership]).unwrap();
+    work.commit(Vec::new()).await.unwrap();
+    assert!(!called_done().has_reached(&work.settled));
+
+    let mut follower = log.follow(&Topic::ALL, &work.settled).unwrap();
+    work.read_back(&follower.next(10).await.unwrap().entries);
+    work.commit(Vec::new()).await.unwrap();
+    assert!(called_done().has_reached(&work.settled));
+}
+
+#[tokio::test]
+async fn what_does_not_come_back_is_missed_once_all_is_read_that_there_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let (log, pipeline, mut projection) = read(folder.path()).await;
+    let mut work = pipeline.join().unwrap();
+    work.adopt_share(&mut projection).unwrap();
+    let never = || -> Result<Position, LogError> { unreachable!("nothing is on its way") };
+    let missed = work.misses_what_was_said(&projection, never).unwrap();
+    assert_eq!(missed, Some(false));
+
+    say(&pipeline, &mut projection);
+    // A share that moved is a reason to look, however soon.
+    let mut work = pipeline.join().unwrap();
+    work.adopt_share(&mut projection).unwrap();
+    let away = || Err(LogError::Unavailable("away".to_owned()));
+    let missed = work.misses_what_was_said(&projection, away).unwrap();
+    assert_eq!(missed, None);
+    let mut later = log.end().unwrap();
+    later.advance(Partition::WHOLE, later.next_in(Partition::WHOLE) + 1);
+    let missed = work
+        .misses_what_was_said(&projection, || Ok(later))
+        .unwrap();
+    assert_eq!(missed, None, "what is on its way can come back");
+    log.append(vec![removal("e2").to_record(now())])
+        .await
+        .unwrap();
+    let mut follower = log
+        .follow(&Topic::ALL, &projection.position().unwrap())
+        .unwrap();
+    let batch = follower.next(10).await.unwrap();
+    projection.apply(&batch, pipeline.lens()).unwrap();
+    work.read_back(&batch.entries);
+    let missed = work.misses_what_was_said(&projection, never).unwrap();
+    assert_eq!(missed, Some(true));
+}
+
+#[tokio::test]
 async fn what_this_process_said_before_and_the_log_does_not_hold_is_said_again() {
     let folder = tempfile::tempdir().unwrap();
     let (log, pipeline, mut projection) = read(folder.path()).await;
-    let stale = projection.stale(&[0], &[], 1, now()).unwrap().stale;
-    let (said, waits) = pipeline.judge(&stale[0], now());
-    let said = [said.unwrap()];
-    projection
-        .settle(&[waits], &said, &[], pipeline.lens())
-        .unwrap();
-    assert!(projection.misses_what_was_said());
+    say(&pipeline, &mut projection);
+    assert!(!projection.unread().is_empty());
     drop(projection);
     assert!(!is_told(&log).await);
 
@@ -66,5 +130,5 @@ async fn what_this_process_said_before_and_the_log_does_not_hold_is_said_again()
     assert!(is_told(&log).await);
     // What it has read back it does not miss.
     let projection = pipeline.open_projection().unwrap();
-    assert!(!projection.misses_what_was_said());
+    assert!(projection.unread().is_empty());
 }

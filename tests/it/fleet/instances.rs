@@ -1,7 +1,8 @@
 //! Instances that die, freeze, stand still, and do not hear how their commits went.
 
-use std::{thread, time::Duration};
+use std::{collections::BTreeSet, thread, time::Duration};
 
+use offkey::domain::{Topic, delivery::DeliveryRecord};
 use rand::RngExt as _;
 
 use super::{
@@ -69,17 +70,64 @@ fn a_commit_whose_end_the_brokers_lose_is_said_again() {
     // The commit after it is refused, and whatever follows ends both.
     let forgetful = [(
         "FAILPOINTS",
-        "kafka.lose-end=5*off->1*return->20*off->1*return->10*off->1*return",
+        "kafka.lose-end.correlation=5*off->1*return->20*off->1*return->10*off->1*return",
     )];
     let mut fleet = Fleet::set(Stage::set_with_crowd(), 2, &forgetful);
     under_load(&mut fleet, "lost ends", |fleet, _, oracle| {
-        until("what was lost to be said again", || {
-            let mut stages = fleet.stages.iter();
-            stages.find_map(|stage| stage.metric("offkey_kafka_resaid_records_total"))
+        until("what was lost to be missed", || {
+            let mut services = fleet.services.iter().flatten();
+            services.any(misses_what_it_said).then_some(())
         });
         until_more_are_taken(oracle, 40 * rounds(3).min(10));
         until_every_partition_moves(&fleet.stages[0], oracle, "lost_ends");
     });
+}
+
+#[test]
+fn what_the_brokers_lose_of_a_sink_is_said_again() {
+    if !is_over_kafka() {
+        return;
+    }
+    let forgetful = [("FAILPOINTS", "kafka.lose-end.sink.archive=1*off->1*return")];
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 1, &forgetful);
+    under_load(&mut fleet, "lost deliveries", |fleet, _, _| {
+        until("what was lost to be said again", || {
+            fleet.stages[0].metric("offkey_kafka_resaid_records_total")
+        });
+    });
+    let stage = &fleet.stages[0];
+    until("a record of every delivery", || {
+        let impacts = stage.records(&[Topic::Impacts]).into_iter();
+        let mut missing: BTreeSet<_> = impacts.map(|impact| impact.id).collect();
+        for record in stage.records(&[Topic::Deliveries]) {
+            let delivery: DeliveryRecord = record.read().unwrap();
+            if delivery.sink == "archive" {
+                missing.remove(&delivery.event_id);
+            }
+        }
+        missing.is_empty().then_some(())
+    });
+}
+
+#[test]
+fn commits_whose_ends_are_lost_while_partitions_move_are_said_once() {
+    if !is_over_kafka() {
+        return;
+    }
+    let forgetful = [("FAILPOINTS", "kafka.lose-end.correlation=30%return")];
+    let mut fleet = Fleet::set(Stage::set_with_crowd(), 2, &forgetful);
+    under_load(&mut fleet, "lost ends and moves", |fleet, _, oracle| {
+        for _ in 0..rounds(2).min(60) {
+            until_more_are_taken(oracle, 10);
+            let (status, _) = fleet.services[1].take().unwrap().stop();
+            assert!(status.success(), "{status}");
+            until_more_are_taken(oracle, 10);
+            fleet.services[1] = Some(Service::spawn(&fleet.stages[1], &forgetful));
+            fleet.stages[1].wait_until_ready();
+        }
+        until_every_partition_moves(&fleet.stages[0], oracle, "moves");
+    });
+    assert!(fleet.is_running(0) && fleet.is_running(1));
 }
 
 #[test]
@@ -178,13 +226,17 @@ fn what_the_brokers_lose_of_an_instance_that_dies_is_said_by_its_next_start() {
         // Its commits never end, and it dies when it has taken the first in.
         let deadly = [(
             "FAILPOINTS",
-            "kafka.lose-end=return;pipeline.after-settle=return",
+            "kafka.lose-end.correlation=return;pipeline.after-settle=return",
         )];
         let mut doomed = Service::spawn(&fleet.stages[0], &deadly);
         assert!(!doomed.wait().success());
         fleet.start(0);
         until_more_are_taken(oracle, 10);
     });
-    let messages = fleet.services[0].as_ref().unwrap().messages();
-    assert!(messages.contains("does not hold what this instance said last"));
+    assert!(misses_what_it_said(fleet.services[0].as_ref().unwrap()));
+}
+
+fn misses_what_it_said(service: &Service) -> bool {
+    let messages = service.messages();
+    messages.contains("does not hold what this instance said last")
 }

@@ -188,23 +188,32 @@ fn until_more_are_taken(oracle: &Oracle, count: usize) {
 /// Waits until every partition moves: a change in each gets its outcome, behind what a long run has
 /// left to do.
 fn until_every_partition_moves(stage: &Stage, oracle: &Oracle, story: &str) {
-    let mut waiting = BTreeSet::new();
-    for number in 0..12 {
-        let id = format!("probe_{story}_{number}");
-        until("a probe to be taken", || {
-            oracle
-                .send(stage, &id, &format!("{id}@example.com"), "removed")
-                .then_some(())
-        });
-        waiting.insert(ChangeId::derive("hr", &id));
-    }
-    let patience = if is_long() { 5 * PATIENCE } else { PATIENCE };
+    let end = stage.attach().end().unwrap().within(&[Topic::Membership]);
+    let all: BTreeSet<_> = end.parts().map(|(partition, _)| partition).collect();
     let began = Instant::now();
+    let (mut probes, mut reached) = (BTreeSet::new(), BTreeSet::new());
+    until("a probe to be in every partition", || {
+        for _ in 0..12 {
+            let id = format!("probe_{story}_{}", probes.len());
+            let email = format!("{id}@example.com");
+            until("a probe to be taken", || {
+                oracle.send(stage, &id, &email, "removed").then_some(())
+            });
+            probes.insert(ChangeId::derive("hr", &id));
+        }
+        for entry in stage.entries(&[Topic::Membership]) {
+            if probes.contains(&entry.record.correlation.unwrap()) {
+                reached.insert(entry.partition);
+            }
+        }
+        (reached == all).then_some(())
+    });
+    let patience = if is_long() { 5 * PATIENCE } else { PATIENCE };
     until_within(patience, "every partition to move", || {
         for record in stage.records(&[Topic::Outcomes]) {
-            waiting.remove(&record.correlation.unwrap());
+            probes.remove(&record.correlation.unwrap());
         }
-        waiting.is_empty().then_some(())
+        probes.is_empty().then_some(())
     });
     let took = began.elapsed().as_secs_f64();
     eprintln!("{story}: every partition moved {took:.1} s after the last fault");

@@ -23,7 +23,7 @@ use offkey::{
     clock::{Clock as _, SystemClock},
     config::{Config, Overrides},
     domain::{ChangeId, Record, Topic},
-    log::{Log, LogError, Position},
+    log::{Entry, Log, LogError, Position},
     projection::{self, read::Reader},
     simulator::{Company, Simulator},
     sinks::webhook::signature::{SignatureKey, sign_all},
@@ -396,13 +396,19 @@ path = {archive:?}
 
     /// The records of `topics` in the order of the log.
     pub(crate) fn records(&self, topics: &[Topic]) -> Vec<Record> {
-        until("the records", || match self.try_records(topics) {
+        let entries = self.entries(topics).into_iter();
+        entries.map(|entry| entry.record).collect()
+    }
+
+    /// The same with their places.
+    pub(crate) fn entries(&self, topics: &[Topic]) -> Vec<Entry> {
+        until("the records", || match self.try_entries(topics) {
             Err(error) if error.is_retriable() => None,
             read => Some(read.unwrap()),
         })
     }
 
-    fn try_records(&self, topics: &[Topic]) -> Result<Vec<Record>, LogError> {
+    fn try_entries(&self, topics: &[Topic]) -> Result<Vec<Entry>, LogError> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
@@ -412,15 +418,15 @@ path = {archive:?}
             let end = log.end()?.within(topics);
             let mut position = Position::default();
             let mut follower = log.follow(topics, &position)?;
-            let mut records = Vec::new();
+            let mut entries = Vec::new();
             while !position.has_reached(&end) {
                 let batch = tokio::time::timeout(PATIENCE, follower.next(1000)).await;
                 assert!(batch.is_ok(), "waited in vain for the end of the log");
                 let batch = batch.unwrap()?;
                 position = batch.through;
-                records.extend(batch.entries.into_iter().map(|entry| entry.record));
+                entries.extend(batch.entries);
             }
-            Ok(records)
+            Ok(entries)
         })
     }
 
