@@ -14,7 +14,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use self::work::{TELL_EVERY, Work};
+use self::work::{Kept, TELL_EVERY, Work};
 use crate::{
     catalogue::Catalogue,
     clock::Clock,
@@ -103,12 +103,12 @@ impl Pipeline {
             work.adopt_share(&mut projection)?;
             // Before everything committed is known, a report would be made of half the history.
             let is_caught_up = projection.position()?.has_reached(&work.share.since);
-            let misses = if is_caught_up {
-                work.misses_what_was_said(&projection, || self.log.end())?
+            let kept = if is_caught_up {
+                work.look_for_what_was_said(&projection, || self.end())?
             } else {
-                None
+                Kept::NotKnown
             };
-            if misses == Some(true) {
+            if kept == Kept::No {
                 tracing::error!(
                     "the log does not hold what this instance said last; the read model begins \
                      anew, and what is missing is said again"
@@ -117,7 +117,7 @@ impl Pipeline {
                 (projection, follower, work) = self.begin_anew(projection)?;
                 continue;
             }
-            let can_settle = misses == Some(false);
+            let can_settle = kept == Kept::Yes;
             if can_settle {
                 self.take_looks(&mut projection, &mut work, &shutdown)
                     .await?;
@@ -173,6 +173,14 @@ impl Pipeline {
         Ok(Work::new(member))
     }
 
+    /// Where the log ends; absent when it cannot be asked now, and is with the next turn.
+    fn end(&self) -> Result<Option<Position>, LogError> {
+        match self.log.end() {
+            Err(error) if error.is_retriable() => Ok(None),
+            end => end.map(Some),
+        }
+    }
+
     /// Lets looks at providers count once everything is read that the log held when they were: what
     /// was seen in one look lies in several partitions.
     async fn take_looks(
@@ -182,12 +190,7 @@ impl Pipeline {
         shutdown: &CancellationToken,
     ) -> Result<(), PipelineError> {
         if work.looks_count_at.is_none() && projection.has_new_looks()? {
-            work.looks_count_at = match self.log.end() {
-                Ok(end) => Some(end),
-                // Asked again with the next turn.
-                Err(error) if error.is_retriable() => None,
-                Err(error) => return Err(error.into()),
-            };
+            work.looks_count_at = self.end()?;
         }
         let position = projection.position()?;
         let is_read = |end: &Position| position.has_reached(end);

@@ -39,6 +39,17 @@ pub(super) struct Work {
     pub(super) looks_count_at: Option<Position>,
 }
 
+/// Whether the log holds what was said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It does, or it is on its way there.
+    Yes,
+    /// Everything was read that it held, and something was not among it.
+    No,
+    /// Something has to be read before, and nothing is to be said.
+    NotKnown,
+}
+
 /// What was said and not read back.
 struct Unread {
     /// Up to where every report that was due is made with it.
@@ -120,36 +131,30 @@ impl Work {
         }
     }
 
-    /// Whether the log does not hold what was said, which whoever made it knows once all is read that
-    /// the log held when it was asked; absent: that is still to come, and nothing is to be said before.
-    pub(super) fn misses_what_was_said(
+    /// Looks whether the log holds what was said, when it may have lost it; `end` tells where it ends.
+    pub(super) fn look_for_what_was_said(
         &mut self,
         projection: &Projection,
-        end: impl FnOnce() -> Result<Position, LogError>,
-    ) -> Result<Option<bool>, PipelineError> {
+        end: impl FnOnce() -> Result<Option<Position>, LogError>,
+    ) -> Result<Kept, PipelineError> {
         let is_late = |said: &Unread| said.since.elapsed() > LONG;
         let is_sure = self.said.is_none() && projection.unread().is_empty();
         if is_sure || self.parts.is_empty() {
             (self.is_checked, self.check_at) = (is_sure, None);
-            return Ok(Some(false));
+            return Ok(Kept::Yes);
         }
         if self.is_checked && !self.said.as_ref().is_some_and(is_late) {
             self.check_at = None;
-            return Ok(Some(false));
+            return Ok(Kept::Yes);
         }
         if self.check_at.is_none() {
-            self.check_at = match end() {
-                Ok(end) => Some(end),
-                // Asked again with the next turn.
-                Err(error) if error.is_retriable() => None,
-                Err(error) => return Err(error.into()),
-            };
+            self.check_at = end()?;
         }
-        let Some(at) = &self.check_at else {
-            return Ok(None);
-        };
-        let is_read = projection.position()?.has_reached(at);
-        Ok(is_read.then_some(true))
+        let position = projection.position()?;
+        match &self.check_at {
+            Some(at) if position.has_reached(at) => Ok(Kept::No),
+            _ => Ok(Kept::NotKnown),
+        }
     }
 
     pub(super) fn is_untold(&self) -> bool {

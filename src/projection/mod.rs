@@ -28,7 +28,7 @@ use rusqlite::{Connection, params};
 
 pub use self::awaited::Waits;
 pub use self::file::open_reader;
-pub(crate) use self::unread::among as parts_read_back;
+pub(crate) use self::unread::parts_read_back;
 use self::{
     care::Care,
     file::{connect, meta, put_meta, stamp, usable},
@@ -225,7 +225,7 @@ impl Projection {
             (&entry.record, at)
         });
         apply::apply(&transaction, entries, lens)?;
-        let read = unread::among(&self.unread, &batch.entries);
+        let read = parts_read_back(&self.unread, &batch.entries);
         unread::forget(&transaction, &read)?;
         put_meta(&transaction, "position", &serde_json::to_string(&position)?)?;
         transaction.commit()?;

@@ -37,7 +37,7 @@ pub(super) fn note(db: &Transaction<'_>, latest: &BTreeMap<u32, String>) -> rusq
 
 /// The partitions of which `entries` hold what is `unread`. The outcome of a change that lies in an
 /// old partition may lie in one that was added since.
-pub(crate) fn among(unread: &BTreeMap<u32, String>, entries: &[Entry]) -> Vec<u32> {
+pub(crate) fn parts_read_back(unread: &BTreeMap<u32, String>, entries: &[Entry]) -> Vec<u32> {
     let outcomes = entries
         .iter()
         .filter(|entry| entry.record.topic == Topic::Outcomes);

@@ -30,7 +30,7 @@ pub const KAFKA_TRANSACTIONS: &str = "offkey_kafka_transactions_total";
 pub const KAFKA_REBUILDS: &str = "offkey_kafka_rebuilds_total";
 /// Gauge: partitions held up by a transaction that nobody ends.
 pub const KAFKA_HANGING: &str = "offkey_kafka_hanging_partitions";
-/// Counter: records of commits that brokers lost the end of, and that were said again.
+/// Counter: records of sinks' and duties' commits that brokers lost the end of, and that were said again.
 pub const KAFKA_RESAID: &str = "offkey_kafka_resaid_records_total";
 /// How long one transaction took, in seconds. Histogram.
 pub const KAFKA_TRANSACTION_SECONDS: &str = "offkey_kafka_transaction_seconds";

@@ -6,7 +6,8 @@
 //! offsets, nobody is told where the group is. Only a transaction under the same transactional id
 //! writes the missing ends: every producer has one when it is made, and is made anew when somebody saw
 //! a transaction that lasts too long. It aborts what hangs, whatever it was; what was promised is then
-//! said again ([`super::promises`]). For an instance that never comes back, an operator has to (KIP-664).
+//! said again ([`super::promises`]; a report by whoever holds its partition then). For an instance that
+//! never comes back, an operator has to (KIP-664).
 
 use std::{
     collections::BTreeMap,

@@ -34,7 +34,8 @@ impl KafkaMember {
     pub(super) fn join(
         shared: Arc<Shared>,
         name: &str,
-        (topics, turn): (Vec<Topic>, Option<Partition>),
+        topics: Vec<Topic>,
+        turn: Option<Partition>,
         promises: Promises,
     ) -> Result<Self, LogError> {
         // First, so that what a predecessor left open is being ended when the group asks for it.

@@ -131,6 +131,18 @@ impl KafkaLog {
         })
     }
 
+    fn member(
+        &self,
+        group: &str,
+        topics: &[Topic],
+        turn: Option<Partition>,
+        promises: Promises,
+    ) -> Result<Box<dyn Member>, LogError> {
+        let (shared, topics) = (self.shared.clone(), topics.to_vec());
+        let member = KafkaMember::join(shared, group, topics, turn, promises)?;
+        Ok(Box::new(member))
+    }
+
     /// What of the topics' settings is not as it has to be.
     ///
     /// # Errors
@@ -188,10 +200,7 @@ impl Log for KafkaLog {
     }
 
     fn join(&self, group: &str, topics: &[Topic]) -> Result<Box<dyn Member>, LogError> {
-        let promises = Promises::kept();
-        let (shared, topics) = (self.shared.clone(), topics.to_vec());
-        let member = KafkaMember::join(shared, group, (topics, None), promises)?;
-        Ok(Box::new(member))
+        self.member(group, topics, None, Promises::kept())
     }
 
     fn join_and_read_back(
@@ -199,10 +208,7 @@ impl Log for KafkaLog {
         group: &str,
         topics: &[Topic],
     ) -> Result<Box<dyn Member>, LogError> {
-        let promises = Promises::left_to_the_reader();
-        let (shared, topics) = (self.shared.clone(), topics.to_vec());
-        let member = KafkaMember::join(shared, group, (topics, None), promises)?;
-        Ok(Box::new(member))
+        self.member(group, topics, None, Promises::left_to_the_reader())
     }
 
     /// The turn is whoever's who holds the partition that the duty hashes to.
@@ -212,10 +218,7 @@ impl Log for KafkaLog {
             topic: Some(Topic::Curation),
             number: spread(duty) % count.max(1),
         };
-        let topics = vec![Topic::Curation];
-        let promises = Promises::kept();
-        let member = KafkaMember::join(self.shared.clone(), duty, (topics, Some(turn)), promises)?;
-        Ok(Box::new(member))
+        self.member(duty, &[Topic::Curation], Some(turn), Promises::kept())
     }
 
     fn follow(&self, topics: &[Topic], from: &Position) -> Result<Box<dyn Follower>, LogError> {

@@ -9,7 +9,10 @@ use crate::{
     clock::ManualClock,
     domain::{Record, Topic},
     log::{Log as _, LogError, Partition, Position, embedded::EmbeddedLog},
-    pipeline::{GROUP, Pipeline},
+    pipeline::{
+        GROUP, Pipeline,
+        work::{Kept, Work},
+    },
     projection::Projection,
 };
 
@@ -26,6 +29,12 @@ async fn read(folder: &Path) -> (Arc<EmbeddedLog>, Pipeline, Projection) {
     let batch = follower.next(records.len()).await.unwrap();
     projection.apply(&batch, pipeline.lens()).unwrap();
     (log, pipeline, projection)
+}
+
+fn join(pipeline: &Pipeline, projection: &mut Projection) -> Work {
+    let mut work = pipeline.join().unwrap();
+    work.adopt_share(projection).unwrap();
+    work
 }
 
 /// Notes the change's report as said; its records.
@@ -64,8 +73,7 @@ async fn a_change_that_another_called_done_and_that_has_no_outcome_gets_one() {
 async fn nothing_is_called_done_before_it_was_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let (log, pipeline, mut projection) = read(folder.path()).await;
-    let mut work = pipeline.join().unwrap();
-    work.adopt_share(&mut projection).unwrap();
+    let mut work = join(&pipeline, &mut projection);
     let said = say(&pipeline, &mut projection);
     work.settled = projection.position().unwrap();
     work.commit(said).await.unwrap();
@@ -85,25 +93,23 @@ async fn nothing_is_called_done_before_it_was_read_back() {
 async fn what_does_not_come_back_is_missed_once_all_is_read_that_there_was() {
     let folder = tempfile::tempdir().unwrap();
     let (log, pipeline, mut projection) = read(folder.path()).await;
-    let mut work = pipeline.join().unwrap();
-    work.adopt_share(&mut projection).unwrap();
-    let never = || -> Result<Position, LogError> { unreachable!("nothing is on its way") };
-    let missed = work.misses_what_was_said(&projection, never).unwrap();
-    assert_eq!(missed, Some(false));
+    let mut work = join(&pipeline, &mut projection);
+    let never = || -> Result<Option<Position>, LogError> { unreachable!("nothing is on its way") };
+    let kept = work.look_for_what_was_said(&projection, never).unwrap();
+    assert_eq!(kept, Kept::Yes);
 
     say(&pipeline, &mut projection);
     // A share that moved is a reason to look, however soon.
-    let mut work = pipeline.join().unwrap();
-    work.adopt_share(&mut projection).unwrap();
-    let away = || Err(LogError::Unavailable("away".to_owned()));
-    let missed = work.misses_what_was_said(&projection, away).unwrap();
-    assert_eq!(missed, None);
+    let mut work = join(&pipeline, &mut projection);
+    let away = || Ok(None);
+    let kept = work.look_for_what_was_said(&projection, away).unwrap();
+    assert_eq!(kept, Kept::NotKnown);
     let mut later = log.end().unwrap();
     later.advance(Partition::WHOLE, later.next_in(Partition::WHOLE) + 1);
-    let missed = work
-        .misses_what_was_said(&projection, || Ok(later))
+    let kept = work
+        .look_for_what_was_said(&projection, || Ok(Some(later)))
         .unwrap();
-    assert_eq!(missed, None, "what is on its way can come back");
+    assert_eq!(kept, Kept::NotKnown, "what is on its way can come back");
     log.append(vec![removal("e2").to_record(now())])
         .await
         .unwrap();
@@ -113,8 +119,8 @@ async fn what_does_not_come_back_is_missed_once_all_is_read_that_there_was() {
     let batch = follower.next(10).await.unwrap();
     projection.apply(&batch, pipeline.lens()).unwrap();
     work.read_back(&batch.entries);
-    let missed = work.misses_what_was_said(&projection, never).unwrap();
-    assert_eq!(missed, Some(true));
+    let kept = work.look_for_what_was_said(&projection, never).unwrap();
+    assert_eq!(kept, Kept::No);
 }
 
 #[tokio::test]

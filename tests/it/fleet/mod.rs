@@ -8,7 +8,7 @@
 //! | SIGTERM under load | `crash` (both): `…_that_is_asked_to_stop_…`; with no broker: `brokers`: `while_no_broker_answers_…` |
 //! | a broker that dies, freezes, comes back | `brokers`: `while_no_broker_answers_…`, `a_broker_of_three_…` |
 //! | connections reset, crawling, black-holed; only the answer to `EndTxn` lost | `brokers`: `connections_that_break_…`; `instances`: `a_commit_whose_answer_is_lost_…` |
-//! | brokers that forget the end of a transaction | `brokers`: `while_no_broker_answers_…`; `instances`: `a_commit_whose_end_the_brokers_lose_…`, `what_the_brokers_lose_of_an_instance_that_dies_…` |
+//! | brokers that forget the end of a transaction | `brokers`: `while_no_broker_answers_…`; `instances`: `a_commit_whose_end_the_brokers_lose_…`, `commits_whose_ends_are_lost_…`, `what_the_brokers_lose_of_…` |
 //! | instances that join, leave and die all the time | `instances`: `three_instances_…` |
 //! | a zombie comes back | `instances`: `three_instances_…`; `tests/log`: `what_was_decided_under_a_share_that_moved_…` |
 //! | an instance that dies or freezes while something falls due | `due`: `what_falls_due_…` |
@@ -188,7 +188,8 @@ fn until_more_are_taken(oracle: &Oracle, count: usize) {
 /// Waits until every partition moves: a change in each gets its outcome, behind what a long run has
 /// left to do.
 fn until_every_partition_moves(stage: &Stage, oracle: &Oracle, story: &str) {
-    let end = stage.attach().end().unwrap().within(&[Topic::Membership]);
+    let log = stage.attach();
+    let end = until("the end of the log", || log.end().ok()).within(&[Topic::Membership]);
     let all: BTreeSet<_> = end.parts().map(|(partition, _)| partition).collect();
     let began = Instant::now();
     let (mut probes, mut reached) = (BTreeSet::new(), BTreeSet::new());

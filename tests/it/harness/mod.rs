@@ -1,8 +1,10 @@
 //! Speaks the domain: a service in a folder, a company with keys, changes that HR reports.
 
 mod http;
+mod log;
 mod receiver;
 mod service;
+mod signed;
 
 use std::{
     fs,
@@ -21,12 +23,9 @@ use rand::Rng as _;
 
 use offkey::{
     clock::{Clock as _, SystemClock},
-    config::{Config, Overrides},
-    domain::{ChangeId, Record, Topic},
-    log::{Entry, Log, LogError, Position},
+    domain::ChangeId,
     projection::{self, read::Reader},
     simulator::{Company, Simulator},
-    sinks::webhook::signature::{SignatureKey, sign_all},
 };
 
 use crate::broker::{self, Cluster};
@@ -35,6 +34,7 @@ pub(crate) use self::{
     http::{Answer, Connection, raw, request},
     receiver::{Mood, Receiver},
     service::Service,
+    signed::{signed, signed_at},
 };
 
 /// What every source and sink of these tests is signed with.
@@ -384,52 +384,6 @@ path = {archive:?}
         ChangeId::derive("hr", id)
     }
 
-    /// The log, opened beside the service.
-    pub(crate) fn attach(&self) -> Arc<dyn Log> {
-        let config = Config::load(Some(&self.config()), &Overrides::default()).unwrap();
-        until("the log to be there", || {
-            let log = offkey::app::attach_log(&config, Arc::new(SystemClock));
-            log.inspect_err(|error| eprintln!("no log yet: {error}"))
-                .ok()
-        })
-    }
-
-    /// The records of `topics` in the order of the log.
-    pub(crate) fn records(&self, topics: &[Topic]) -> Vec<Record> {
-        let entries = self.entries(topics).into_iter();
-        entries.map(|entry| entry.record).collect()
-    }
-
-    /// The same with their places.
-    pub(crate) fn entries(&self, topics: &[Topic]) -> Vec<Entry> {
-        until("the records", || match self.try_entries(topics) {
-            Err(error) if error.is_retriable() => None,
-            read => Some(read.unwrap()),
-        })
-    }
-
-    fn try_entries(&self, topics: &[Topic]) -> Result<Vec<Entry>, LogError> {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let log = self.attach();
-            let end = log.end()?.within(topics);
-            let mut position = Position::default();
-            let mut follower = log.follow(topics, &position)?;
-            let mut entries = Vec::new();
-            while !position.has_reached(&end) {
-                let batch = tokio::time::timeout(PATIENCE, follower.next(1000)).await;
-                assert!(batch.is_ok(), "waited in vain for the end of the log");
-                let batch = batch.unwrap()?;
-                position = batch.through;
-                entries.extend(batch.entries);
-            }
-            Ok(entries)
-        })
-    }
-
     /// Waits for the report of a change.
     pub(crate) fn report(&self, change: ChangeId) -> offkey::domain::Report {
         until("the report", || {
@@ -447,25 +401,4 @@ path = {archive:?}
             .output()
             .unwrap()
     }
-}
-
-/// The headers of Standard Webhooks for `body`, signed now.
-pub(crate) fn signed(id: &str, body: &[u8], secret: &str) -> Vec<(&'static str, String)> {
-    signed_at(SystemClock.now().as_second(), id, body, secret)
-}
-
-/// The headers of Standard Webhooks for `body`, signed `seconds` after 1970.
-pub(crate) fn signed_at(
-    seconds: i64,
-    id: &str,
-    body: &[u8],
-    secret: &str,
-) -> Vec<(&'static str, String)> {
-    let key = SignatureKey::parse(&secret.to_owned().into()).unwrap();
-    vec![
-        ("content-type", "application/json".to_owned()),
-        ("webhook-id", id.to_owned()),
-        ("webhook-timestamp", seconds.to_string()),
-        ("webhook-signature", sign_all(&[key], id, seconds, body)),
-    ]
 }
